@@ -1,0 +1,68 @@
+/**
+ * Timing on a noisy machine: peers take turns (A B A B …) within one process, each after the same warm-up time, and what is compared
+ * is the ratio within a round, so that a clock that drifts or a neighbour that wakes up hits both sides alike.
+ */
+
+/** The q-quantile of numbers, linear between ranks. */
+export function quantile(numbers, q) {
+  const sorted = Float64Array.from(numbers).sort();
+  const at = (sorted.length - 1) * q;
+  const low = Math.floor(at);
+  return sorted[low] + (sorted[Math.min(low + 1, sorted.length - 1)] - sorted[low]) * (at - low);
+}
+
+export const quartiles = (numbers) => ({
+  q1: quantile(numbers, 0.25),
+  median: quantile(numbers, 0.5),
+  q3: quantile(numbers, 0.75),
+});
+
+/** Calls `f` until `ms` have passed, at least once. Returns milliseconds per call. */
+export async function turn(f, ms) {
+  const start = performance.now();
+  let calls = 0;
+  let now = start;
+  do {
+    await f();
+    calls++;
+    now = performance.now();
+  } while (now - start < ms);
+  return (now - start) / calls;
+}
+
+/**
+ * Rounds of one turn each, in the order of `runs`.
+ * @returns samples[run][round], milliseconds per call.
+ */
+export async function interleave(runs, { rounds, turn: turnMs, warmup }) {
+  for (const run of runs) await turn(run, warmup);
+  const samples = runs.map(() => []);
+  for (let round = 0; round < rounds; round++)
+    for (const [i, run] of runs.entries()) samples[i].push(await turn(run, turnMs));
+  return samples;
+}
+
+/** 1 - cosine of two vectors, in double precision: 0 for equal directions. */
+export function cosineDistance(a, b) {
+  let ab = 0;
+  let aa = 0;
+  let bb = 0;
+  for (let i = 0; i < a.length; i++) {
+    ab += a[i] * b[i];
+    aa += a[i] * a[i];
+    bb += b[i] * b[i];
+  }
+  return a.length === b.length ? Math.max(0, 1 - ab / Math.sqrt(aa * bb)) : Number.NaN;
+}
+
+/** Rows of cells as aligned text; the first `left` columns are flushed left, the others right. */
+export function table(head, rows, left = 2) {
+  const all = [head, ...rows].map((row) => row.map(String));
+  const widths = head.map((_, c) => Math.max(...all.map((row) => row[c].length)));
+  const line = (row) =>
+    row
+      .map((cell, c) => (c < left ? cell.padEnd(widths[c]) : cell.padStart(widths[c])))
+      .join("  ")
+      .trimEnd();
+  return [line(all[0]), widths.map((w) => "-".repeat(w)).join("  "), ...all.slice(1).map(line)].join("\n");
+}

@@ -1,0 +1,262 @@
+/**
+ * The op list's binary form, read by the executor (assembly/program.ts) and written by lowering (src/graph/lower.ts): the single
+ * place that says which ops exist and where their arguments stand. It holds const enums alone, so both compilers inline it.
+ *
+ * A record is `Record.words` 32-bit words: the op, the rows it works on, then its arguments. Pointers are byte offsets into linear
+ * memory, 0 where an optional input is absent; ld* are row strides in floats; scalars are the bits of an f32.
+ * Every op can be run on a part of its rows, so `rows` is the same word everywhere.
+ */
+export const enum Record {
+  op = 0,
+  rows = 1,
+  out = 2,
+  words = 40,
+}
+
+export const enum Op {
+  matmul = 0,
+  attention = 1,
+  embed = 2,
+  layer_norm = 3,
+  rms_norm = 4,
+  unary = 5,
+  glu = 6,
+  binary = 7,
+  rotary_table = 8,
+  rotary = 9,
+  pool = 10,
+  normalize = 11,
+  softmax = 12,
+  copy = 13,
+  pack = 14,
+  unfold = 15,
+  top_k = 16,
+}
+
+/** Of matmul's epilogue, unary and glu. All of them keep 0 at 0, but for sigmoid and exp, which only `unary` takes. */
+export const enum Activation {
+  none = 0,
+  gelu = 1,
+  gelu_tanh = 2,
+  relu = 3,
+  silu = 4,
+  tanh = 5,
+  quick_gelu = 6,
+  relu2 = 7,
+  sigmoid = 8,
+}
+
+export const enum Binary {
+  add = 0,
+  sub = 1,
+  mul = 2,
+}
+
+export const enum Pooling {
+  mean = 0,
+  max = 1,
+  mean_sqrt_len = 2,
+  weightedmean = 3,
+}
+
+/** How the numbers of a file are stored; what `pack` and `convert` read. */
+export const enum Dtype {
+  f32 = 0,
+  f16 = 1,
+  bf16 = 2,
+}
+
+/** out[rows, n] = activation(a[rows, k] · bᵀ + bias) + residual; b in panels [n/8][k][8]. */
+export const enum Matmul {
+  a = 3,
+  b = 4,
+  bias = 5,
+  residual = 6,
+  n = 7,
+  k = 8,
+  ldo = 9,
+  lda = 10,
+  ldr = 11,
+  activation = 12,
+  scratch = 13,
+}
+
+/** Attention over ragged rows. q_offsets and k_offsets are i32[sequences + 1] row numbers. Row r of q has heads · head_dim floats. */
+export const enum Attention {
+  q = 3,
+  k = 4,
+  v = 5,
+  ldo = 6,
+  ldq = 7,
+  ldk = 8,
+  ldv = 9,
+  q_offsets = 10,
+  k_offsets = 11,
+  sequences = 12,
+  heads = 13,
+  kv_heads = 14,
+  head_dim = 15,
+  /** Size of a head of v and of out. */
+  value_dim = 16,
+  scale = 17,
+  /** 0: none; else scores become cap · tanh(score / cap). */
+  softcap = 18,
+  /** i32 position of each row of q and of k; 0: the row's number in its sequence, the last query beside the last key. */
+  q_positions = 19,
+  k_positions = 20,
+  /** A key is seen when -left <= k_position - q_position <= right. `Unbounded` on a side switches that side off. */
+  left = 21,
+  right = 22,
+  /** Added to the scores: mask + sequence · mask_batch + head · mask_head + query · mask_query + key (floats), query and key counted in the sequence. */
+  mask = 23,
+  mask_batch = 24,
+  mask_head = 25,
+  mask_query = 26,
+  /** Relative-position bias f32[heads][2 · bias_span + 1], read at clamp(k_position - q_position, -span, span) + span. */
+  bias = 27,
+  bias_span = 28,
+  /** ALiBi slopes f32[heads]: adds slope · (k_position - q_position). */
+  slopes = 29,
+  /** Extra logits f32[heads] that take part in the softmax and have no value row. */
+  sinks = 30,
+  /** Disentangled terms (arXiv:2006.03654): c2p[q row][head · rel_ld + i] + p2c[k row][head · rel_ld + i], i = rel_index[clamp(q_position - k_position, ±rel_span) + rel_span]. */
+  c2p = 31,
+  p2c = 32,
+  ld_rel = 33,
+  rel_ld = 34,
+  rel_index = 35,
+  rel_span = 36,
+  /** Where the probabilities go, f32 [head][query][key] for each sequence, sequence s at float tap_offsets[s]; 0: nowhere. */
+  tap = 37,
+  tap_offsets = 38,
+  scratch = 39,
+}
+
+/** The value of Attention.left or right that means: no bound on this side. */
+export const enum Unbounded {
+  value = 0x3fffffff,
+}
+
+/** A k position that no query sees, even without bounds: padding that had to stay. */
+export const enum Invisible {
+  position = -0x40000000,
+}
+
+/** out[r] = table[ids[r]] · scale + residual[r]. ldt 0: the table is packed in panels [v/8][cols][8], as matmul reads it. */
+export const enum Embed {
+  ids = 3,
+  table = 4,
+  residual = 5,
+  cols = 6,
+  ldo = 7,
+  ldt = 8,
+  ldr = 9,
+  scale = 10,
+}
+
+/** Of layer_norm and rms_norm (bias 0, offset added to the weight). */
+export const enum Norm {
+  x = 3,
+  weight = 4,
+  bias = 5,
+  cols = 6,
+  ldo = 7,
+  ldx = 8,
+  eps = 9,
+  offset = 10,
+}
+
+/** Of unary (kind: Activation), softmax, normalize (eps: least norm) and copy (writes exactly cols floats a row, the others whole vectors). */
+export const enum Unary {
+  x = 3,
+  cols = 4,
+  ldo = 5,
+  ldx = 6,
+  kind = 7,
+  eps = 8,
+}
+
+/** out = activation(gate) · up. */
+export const enum Glu {
+  gate = 3,
+  up = 4,
+  cols = 5,
+  ldo = 6,
+  ldg = 7,
+  ldu = 8,
+  kind = 9,
+}
+
+/** out = a (kind) b · scale; ldb 0: one row of b for all rows. */
+export const enum Elementwise {
+  a = 3,
+  b = 4,
+  cols = 5,
+  ldo = 6,
+  lda = 7,
+  ldb = 8,
+  kind = 9,
+}
+
+/** out[r] = scale · cos(positions[r] · inv_freq[i]) for i < half, then scale · sin(…), each angle rounded to f32 as PyTorch does. */
+export const enum RotaryTable {
+  positions = 3,
+  inv_freq = 4,
+  half = 5,
+  ldo = 6,
+  scale = 7,
+}
+
+/** Rotates the first 2 · half floats of each head by the row's table; interleaved: pairs (2i, 2i + 1) instead of (i, i + half). */
+export const enum Rotary {
+  x = 3,
+  table = 4,
+  heads = 5,
+  head_dim = 6,
+  half = 7,
+  ldo = 8,
+  ldx = 9,
+  ldt = 10,
+  interleaved = 11,
+}
+
+/** One row for each sequence, over its rows whose `visible` (i32, 0: all) is not 0. rows counts sequences. */
+export const enum Pool {
+  x = 3,
+  offsets = 4,
+  visible = 5,
+  mode = 6,
+  cols = 7,
+  ldo = 8,
+  ldx = 9,
+}
+
+/** Panels of x's rows as matmul's b: out [rows/8][cols][8]. rows counts rows of x; the last panel is filled up with zeros. */
+export const enum Pack {
+  x = 3,
+  cols = 4,
+  ldx = 5,
+}
+
+/** out[r] = rows r - before … r + width - 1 - before of x beside each other, zero where they leave the sequence or are not visible. */
+export const enum Unfold {
+  x = 3,
+  offsets = 4,
+  visible = 5,
+  sequences = 6,
+  cols = 7,
+  width = 8,
+  before = 9,
+  ldo = 10,
+  ldx = 11,
+}
+
+/** The k largest of each row of x (n floats): values in out, their columns (i32) in index, best first, equal ones by column. */
+export const enum TopK {
+  index = 3,
+  x = 4,
+  n = 5,
+  k = 6,
+  ldo = 7,
+  ldx = 8,
+}
