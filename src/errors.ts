@@ -32,6 +32,17 @@ export class MissingFileError extends WattentionError {
   }
 }
 
+/** A server gave an error instead of a file (`status`), or the connection failed (`cause`). */
+export class FetchError extends WattentionError {
+  constructor(
+    readonly url: string,
+    readonly status?: number,
+    options?: ErrorOptions,
+  ) {
+    super(`${url}: ${status ?? "the connection failed"}`, options);
+  }
+}
+
 /** A tensor has other dims than its place asks for. `null` in `expected` stands for any size. */
 export class ShapeError extends WattentionError {
   constructor(
