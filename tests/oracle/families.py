@@ -158,6 +158,13 @@ def distance(a, b): return float((a - b).abs().max() / max(1.0, float(b.abs().ma
 
 # ---------------------------------------------------------------- writing
 
+@torch.no_grad()
+def store(model, folder, dtype=torch.float32, **options):
+    """save_pretrained in `dtype`; the model in hand goes on in f32 with the rounded weights, as it is for who loads the file."""
+    for p in model.parameters(): p.copy_(p.to(dtype))     # buffers (rotary frequencies) are not in the file and stay f32
+    copy.deepcopy(model).to(dtype).save_pretrained(folder, **options)
+
+
 def rename(folder, change):
     """Rewrites the checkpoint through change(tensors) -> tensors: older conventions that from_pretrained still reads."""
     path = os.path.join(folder, "model.safetensors")
@@ -197,9 +204,7 @@ def write(root, case):
     dtype = case.get("dtype", torch.float32)
     folder = os.path.join(root, name)
     shutil.rmtree(folder, ignore_errors=True)
-    with torch.no_grad():
-        for p in model.parameters(): p.copy_(p.to(dtype))     # buffers (rotary frequencies) stay f32, as they do for who loads the file
-    copy.deepcopy(model).to(dtype).save_pretrained(folder, **({"max_shard_size": case["shard"]} if "shard" in case else {}))
+    store(model, folder, dtype, **({"max_shard_size": case["shard"]} if "shard" in case else {}))
     if "rename" in case: rename(folder, case["rename"])
     if "respell" in case: respell(folder, case["respell"])
     expected = {}
@@ -213,14 +218,14 @@ def write(root, case):
     save_file(expected, os.path.join(folder, "expected.safetensors"))
     with open(os.path.join(folder, "case.json"), "w") as f:
         json.dump({"name": name, "kind": "encoder_head" if head else "encoder", "model_class": type(model).__name__,
-                   "transformers": transformers.__version__, "torch": torch.__version__}, f)
-    return 0.0 if case.get("unreadable") else verify(folder)
+                   "transformers": transformers.__version__, "torch": torch.__version__} | ({"unreadable": True} if case.get("unreadable") else {}), f)
+    return verify(folder)
 
 
 def verify(folder):
-    """Largest distance between the expected numbers and those of the folder loaded afresh."""
+    """Largest distance (nan: this transformers cannot read it) between the expected numbers and those of the folder loaded afresh."""
     with open(os.path.join(folder, "case.json")) as f: info = json.load(f)
-    if not hasattr(transformers, info["model_class"]): return float("nan")
+    if info.get("unreadable") or not hasattr(transformers, info["model_class"]): return float("nan")
     model, loading = getattr(transformers, info["model_class"]).from_pretrained(
         folder, attn_implementation="eager", dtype=torch.float32, output_loading_info=True)
     assert not loading["missing_keys"] and not loading["mismatched_keys"], f"{folder}: {loading}"
