@@ -19,30 +19,32 @@ export interface HtmlOptions {
 // The page's style and script are constants so that its policy can name them by hash; after a change, tests/view/html.test.ts says the new
 // hash. No minifier reaches into a string, hence the short names: the elements l(ayer) h(ead) o(utput) k(eys) q(ueries) c(anvas)
 // u (frame around the cell) t(op probability) d(ata), s(ize of a cell), M(aps of the layers), P(robabilities drawn).
-const STYLE = `:root{color-scheme:light dark;font:14px system-ui}
+const STYLE = `:root{color-scheme:light dark;font:14px/2 system-ui}
+h1{margin:0}
 header{position:sticky;top:0;background:Canvas;z-index:1}
-main{display:grid;grid:auto auto/max-content max-content;font:calc(var(--s)*.6) monospace;margin:1em 0}
+main{display:grid;grid:auto auto/max-content max-content;font:12px monospace;margin:1em 0}
 #k{grid-column:2;writing-mode:sideways-lr}
 #q{text-align:end}
 span{display:block;block-size:var(--s);line-height:var(--s);padding-inline:6px;white-space:pre}
-.on{color:LinkText;font-size:12px;font-weight:bold}
+.d span{color:#0000}
+span.on{color:LinkText;background:#3b82f633}
 div{position:relative;outline:1px solid #8888}
 canvas{display:block;image-rendering:pixelated}
-#u{position:absolute;inset:0 auto auto 0;width:var(--s);height:var(--s);outline:2px solid;pointer-events:none}`;
+#u{position:absolute;inset:0 auto auto 0;width:var(--s);height:var(--s);outline:2px solid;pointer-events:none;scroll-margin:3em}`;
 const SCRIPT = `const[l,h,o,k,q,c,u,t,d]=document.querySelectorAll("[id]"),[f,g,p]=o.children,R=q.children,C=k.children,n=R.length,m=C.length,
 M=d.textContent.split(",").map(b=>Uint8Array.from(atob(b),e=>e.charCodeAt())),s=Math.max(3,Math.min(20,1200/m|0)),G=c.getContext("2d"),
-at=(r,e)=>{if(R[r]&&C[e]){R[y].className=C[x].className="";(f.textContent=R[y=r].textContent,g.textContent=C[x=e].textContent);
+at=(r,e)=>{if(R[r]&&C[e]){R[y].className=C[x].className="";f.textContent=R[y=r].textContent;g.textContent=C[x=e].textContent;
 R[y].className=C[x].className="on";p.textContent=P[y*m+x].toFixed(3);u.style.translate=x*s+"px "+y*s+"px"}},
 draw=()=>{const b=M[l.selectedIndex],H=b.length/n/m,z=H>1?h.selectedIndex-1:0,I=G.createImageData(m,n);h.disabled=H<2;
 P=Float32Array.from({length:n*m},(_,i)=>{let v=0;for(let j=0;j<H;j++)if(z<0||j==z)v+=(b[j*n*m+i]/255)**2;return z<0?v/H:v});
 const a=P.reduce((a,v)=>v>a?v:a);P.forEach((v,i)=>I.data.set([59,130,246,255*v/a],4*i));G.putImageData(I,0,0);t.textContent=a.toFixed(3);at(y,x)};
 let P,y=0,x=0;
-document.body.style.setProperty("--s",s+"px");c.style.width=m*s+"px";c.style.height=n*s+"px";
+document.body.style.setProperty("--s",s+"px");document.body.className=s<11?"d":"";c.style.width=m*s+"px";c.style.height=n*s+"px";
 c.onpointerdown=c.onpointermove=e=>at(e.offsetY/s|0,e.offsetX/s|0);
-c.onkeydown=e=>{const a={Up:[-1,0],Down:[1,0],Left:[0,-1],Right:[0,1]}[e.key.slice(5)];if(a){e.preventDefault();at(y+a[0],x+a[1])}};
+c.onkeydown=e=>{const a={Up:[-1,0],Down:[1,0],Left:[0,-1],Right:[0,1]}[e.key.slice(5)];if(a){e.preventDefault();at(y+a[0],x+a[1]);u.scrollIntoView({block:"nearest",inline:"nearest"})}};
 (l.onchange=h.onchange=draw)()`;
-const STYLE_HASH = "FdYyaOU6t97V2aYb6TZTjvgpj01qmow0gCmJVkXQ11A=";
-const SCRIPT_HASH = "KRXA9QYnJme/B8cvJiM4d98CebWncz2jD18HdyiogJQ=";
+const STYLE_HASH = "xE/G/3vw/d5nx0CJ0lPZtjh9aZzA3R4eu3iiF7zYab4=";
+const SCRIPT_HASH = "dsauy9vGr/b9gWHFr1mZA3PO56RZwjw/KayX5L3iDyc=";
 
 /** 8 bits of √p: the error is at most √p/255 + 1/510², so that small probabilities keep their digits. */
 function encode({ data }: Tensor): string {

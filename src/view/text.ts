@@ -19,7 +19,14 @@ export const plain = (text: string) =>
 /** `text` for element content or a quoted attribute, in XML and in HTML. */
 export const escaped = (text: string) => plain(text).replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 
-export const graphemes = (text: string) => Array.from(new Intl.Segmenter("en").segment(text), (s) => s.segment);
+let segmenter: Intl.Segmenter | undefined;
+
+/** Made on first need: loading the segmenter's tables takes longer than all else here, and ASCII does without. */
+export function graphemes(text: string): string[] {
+  if (/^[ -~]*$/.test(text)) return [...text];
+  segmenter ??= new Intl.Segmenter("en");
+  return Array.from(segmenter.segment(text), (s) => s.segment);
+}
 
 // East_Asian_Width W and F (UAX #11) in living scripts; a flag or a character asked to be an emoji (U+FE0F) is as wide
 const WIDE =
@@ -27,7 +34,7 @@ const WIDE =
 
 /** Columns that `text` takes in a terminal: per grapheme 2 if anything in it is wide, 0 if all of it is combining, else 1. */
 export const width = (text: string) =>
-  graphemes(text).reduce((sum, g) => sum + (/^[\p{Mn}\p{Me}\u200c\u200d]+$/u.test(g) ? 0 : WIDE.test(g) ? 2 : 1), 0);
+  graphemes(text).reduce((sum, g) => sum + (/^[\p{M}\u200c\u200d]+$/u.test(g) ? 0 : WIDE.test(g) ? 2 : 1), 0);
 
 /** `plain(text)` in at most `limit` columns, cut with an ellipsis. */
 export function clip(text: string, limit: number): string {

@@ -27,6 +27,7 @@ function open(page: string) {
     selectedIndex: 0,
     children: [] as { textContent: string; className: string }[],
     style: {} as Record<string, string>,
+    scrollIntoView: () => {},
     onchange: () => {},
     onkeydown: (_: { key: string; preventDefault(): void }) => {},
     onpointermove: (_: { offsetX: number; offsetY: number }) => {},
@@ -152,7 +153,9 @@ describe("attentionHtml", () => {
     expect(prevented).toBe(before);
   });
 
-  it("escapes every text: a hostile page differs from a harmless one in nothing but the text of its labels", () => {
+  it("escapes every text: a hostile page differs from a harmless one in nothing but the text of its labels", {
+    timeout: 60_000,
+  }, () => {
     const skeleton = (html: string) => html.replace(/<(span|title|h1)>[^<>"']*<\/\1>/g, "<$1></$1>");
     fc.assert(
       fc.property(fc.array(hostile, { minLength: 1, maxLength: 6 }), hostile, (labels, title) => {

@@ -58,7 +58,7 @@ const tensors = (layers: Matrix[][][], dims: number[]) =>
 const identity = (T: number) => Float32Array.from({ length: T * T }, (_, i) => (i % (T + 1) ? 0 : 1));
 
 describe("attentionRollout", () => {
-  it("equals the paper's equations in f64, for every fusion, first layer and sequence", () => {
+  it("equals the paper's equations in f64, for every fusion, first layer and sequence", { timeout: 60_000 }, () => {
     fc.assert(
       fc.property(
         stacks,

@@ -46,7 +46,7 @@ describe("attentionSvg", () => {
     expect(all(svg, "text").map(textOf)).toContain("0.8");
   });
 
-  it("is well-formed and holds no element but its own, whatever the text", () => {
+  it("is well-formed and holds no element but its own, whatever the text", { timeout: 60_000 }, () => {
     fc.assert(
       fc.property(
         fc.array(hostile, { minLength: 1, maxLength: 6 }),

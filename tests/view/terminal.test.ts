@@ -44,7 +44,7 @@ describe("attentionText", () => {
     for (const line of lines) expect(line.length).toBeLessThanOrEqual(40);
   });
 
-  it("never sends a control character of a label, and keeps to the width", () => {
+  it("never sends a control character of a label, and keeps to the width", { timeout: 60_000 }, () => {
     fc.assert(
       fc.property(
         fc.array(hostile, { minLength: 1, maxLength: 8 }),
@@ -80,7 +80,9 @@ describe("attentionText", () => {
 });
 
 describe("width", () => {
-  it("is Unicode's East Asian width for every visible character, with the exceptions named here", () => {
+  it("is Unicode's East Asian width for every visible character, with the exceptions named here", {
+    timeout: 60_000,
+  }, () => {
     const exceptions = [
       [0x2329, 0x232a], // deprecated angle brackets
       [0x3248, 0x324f], // circled numbers: ambiguous, drawn wide

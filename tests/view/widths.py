@@ -1,5 +1,5 @@
 """Writes fixtures/widths.json: what Unicode itself says of every assigned, visible character, as runs [first, last, columns].
-2 = East_Asian_Width W or F (UAX #11), 0 = combining (Mn, Me), 1 = the rest. `python3 tests/view/widths.py` (standard library only)."""
+2 = East_Asian_Width W or F (UAX #11), 0 = combining (M), 1 = the rest. `python3 tests/view/widths.py` (standard library only)."""
 import json, pathlib, sys, unicodedata as u
 
 runs = []
@@ -7,7 +7,7 @@ for c in range(0x20, 0x110000):
     category = u.category(chr(c))
     if category[0] == "C" or category in ("Zl", "Zp"):
         continue
-    columns = 0 if category in ("Mn", "Me") else 2 if u.east_asian_width(chr(c)) in "WF" else 1
+    columns = 0 if category[0] == "M" else 2 if u.east_asian_width(chr(c)) in "WF" else 1
     if runs and runs[-1][1] == c - 1 and runs[-1][2] == columns:
         runs[-1][1] = c
     else:
