@@ -1,0 +1,131 @@
+import { Attention, Record, Unbounded } from "../../src/graph/op";
+import { TILE_ROWS } from "../lanes";
+import { KEYS, LANES, left_of, number, QUERIES, right_of, row_of, Scratch, word } from "./attention_layout";
+import { has_terms, logits, Sees, sees } from "./attention_scores";
+import { LOWEST, softmax, softmax_nothing, values } from "./attention_softmax";
+import { tap_block, tap_close } from "./attention_tap";
+import { tile } from "./tile";
+import { transpose } from "./transpose";
+
+/**
+ * out[q, head] = softmax(logits(q, k)) · v for the q rows first … last - 1 of all sequences, every option of `Attention`
+ * (src/graph/op.ts), with logit = cap(scale · (q·k + c2p + p2c)) + mask + bias + slope · distance, and -inf where the positions forbid.
+ *
+ * Tiled as in FlashAttention (arXiv:2205.14135) with an online softmax (arXiv:1805.02867): memory does not grow with length.
+ * Queries lie in lanes up to the probabilities, so nothing is summed across lanes, and every lane is on its own: a row's bits
+ * depend on its own sequence alone, however rows are cut into ranges. Key blocks lie at fixed places of the sequence; keys that a
+ * query does not see change no bit of it. A query that sees no key gives zeros, in out as in the tap.
+ *
+ * args: the op's record. Aliasing: out, tap and scratch overlap nothing. scratch: 64-byte aligned,
+ * 3168 + 24 · head_dim + 24 · (value_dim rounded up to 8) floats. Columns of out behind the last head, up to a multiple of 8, become 0.
+ * Reads up to 12 bytes behind q and 28 behind v, what they hold reaches no result; nothing outside k, mask and the tables.
+ * Sums are f32: over head_dim in one chain; over keys in chains of 96, then one of these.
+ */
+export function attention(args: usize, first: i32, last: i32): void {
+  const sequences = word(args, Attention.sequences), heads = word(args, Attention.heads);
+  const cols = heads * word(args, Attention.value_dim), ldo = word(args, Attention.ldo);
+  for (let sequence = 0; sequence < sequences; sequence++) {
+    const start = row_of(args, Attention.q_offsets, sequence);
+    const from = max(first, start) - start, to = min(last, row_of(args, Attention.q_offsets, sequence + 1)) - start;
+    if (from >= to) continue;
+    for (let head = 0; head < heads; head++) {
+      for (let query = from; query < to; query += QUERIES) attend(args, sequence, head, query, min(QUERIES, to - query));
+    }
+    if (cols & 7) {
+      for (let row = start + from; row < start + to; row++) {
+        memory.fill(<usize>word(args, Record.out) + (<usize>(row * ldo + cols) << 2), 0, <usize>(-cols & 7) << 2);
+      }
+    }
+  }
+}
+
+/** One head of up to 24 queries of one sequence, `query` counted in it. */
+function attend(args: usize, sequence: i32, head: i32, query: i32, queries: i32): void {
+  const head_dim = word(args, Attention.head_dim), value_dim = word(args, Attention.value_dim);
+  const q_start = row_of(args, Attention.q_offsets, sequence), k_start = row_of(args, Attention.k_offsets, sequence);
+  const q_count = row_of(args, Attention.q_offsets, sequence + 1) - q_start, k_count = row_of(args, Attention.k_offsets, sequence + 1) - k_start;
+  const kv_head = head / (word(args, Attention.heads) / word(args, Attention.kv_heads));
+  const ldq = <usize>word(args, Attention.ldq) << 2, ldk = <usize>word(args, Attention.ldk) << 2, ldv = <usize>word(args, Attention.ldv) << 2;
+  const q = <usize>word(args, Attention.q) + <usize>(q_start + query) * ldq + (<usize>(head * head_dim) << 2);
+  const k = <usize>word(args, Attention.k) + <usize>k_start * ldk + (<usize>(kv_head * head_dim) << 2);
+  const v = <usize>word(args, Attention.v) + <usize>k_start * ldv + (<usize>(kv_head * value_dim) << 2);
+  const scratch = <usize>word(args, Attention.scratch), scores = scratch + Scratch.scores, probabilities = scratch + Scratch.probabilities;
+  const packed = scratch + Scratch.queries, sums = packed + <usize>(QUERIES * head_dim << 2);
+
+  // Lanes behind the last query repeat it.
+  const q_positions = <usize>word(args, Attention.q_positions);
+  let least = i32.MAX_VALUE, most = i32.MIN_VALUE;
+  for (let i = 0; i < QUERIES; i++) {
+    const own = query + min(i, queries - 1);
+    const position = q_positions ? load<i32>(q_positions + (<usize>(q_start + own) << 2)) : own + k_count - q_count;
+    store<i32>(scratch + (<usize>i << 2), position, Scratch.positions);
+    least = min(least, position); most = max(most, position);
+  }
+  const sinks = <usize>word(args, Attention.sinks);
+  const sink = sinks ? load<f32>(sinks + (<usize>head << 2)) : LOWEST;
+  for (let i: usize = 0; i < <usize>QUERIES << 2; i += 4) {
+    store<f32>(scratch + i, max(sink, LOWEST), Scratch.maximum);
+    store<f32>(scratch + i, sinks && sink >= LOWEST ? 1 : 0, Scratch.sum);
+  }
+  for (let i = 0; i < queries; i += LANES) transpose(packed + <usize>(i * head_dim << 2), q + <usize>i * ldq, ldq, min(LANES, queries - i), head_dim);
+  memory.fill(sums, 0, <usize>(QUERIES * (value_dim + 7 & -8)) << 2);
+
+  const tap_base = <usize>word(args, Attention.tap), tap_ld = <usize>k_count << 2;
+  const tap = tap_base ? tap_base + (<usize>(load<i32>(<usize>word(args, Attention.tap_offsets) + (<usize>sequence << 2)) + (head * q_count + query) * k_count) << 2) : 0;
+
+  // Keys without positions of their own lie in order: leave out what lies beyond the window of all.
+  const k_positions = word(args, Attention.k_positions), left = left_of(args), right = right_of(args);
+  let from = 0, to = k_count;
+  if (!k_positions) {
+    if (left != i32.MIN_VALUE) from = min(to, max(from, least + left));
+    if (right != i32.MAX_VALUE) to = max(from, min(to, most + right + 1));
+  }
+  const bounded = k_positions != 0 || left != i32.MIN_VALUE || right != i32.MAX_VALUE, terms = has_terms(args);
+  const scale = number(args, Attention.scale);
+
+  for (let key = from, next = 0; key < to; key = next) {
+    next = min(to, key - key % KEYS + KEYS);
+    const keys = next - key;
+    let seen = false;
+    for (let i = 0; i < queries; i += LANES) {
+      const lanes = <usize>i << 2, positions = scratch + lanes + Scratch.positions;
+      const own_probabilities = probabilities + lanes, rescale = scratch + lanes + Scratch.rescale;
+      const what = bounded ? sees(args, sequence, positions, key, keys) : Sees.all;
+      if (what == Sees.nothing && !tap) { softmax_nothing(own_probabilities, keys, rescale); continue; }
+      seen = true;
+      for (let j = 0; j < keys; j += TILE_ROWS) {
+        tile(scores + (<usize>j << 5), k + <usize>(key + j) * ldk, ldk, keys - j, packed + <usize>(i * head_dim << 2), head_dim);
+      }
+      const some = what != Sees.all;
+      if (terms || some) logits(args, scores, sequence, head, query + i, query + queries - 1, positions, key, keys, some);
+      softmax(own_probabilities, scores, keys, terms || some ? 1 : scale, scratch + lanes + Scratch.maximum, scratch + lanes + Scratch.sum, rescale);
+      if (tap) tap_block(tap + <usize>i * tap_ld + (<usize>key << 2), tap_ld, scores, min(LANES, queries - i), keys);
+    }
+    if (!seen) continue;
+    const own = v + <usize>key * ldv;
+    for (let col = 0; col < value_dim; col += 8) {
+      for (let i = 0; i < queries; i += TILE_ROWS) {
+        values(sums + (<usize>(col * QUERIES + i * 8) << 2), scratch + (<usize>i << 2) + Scratch.rescale, probabilities + (<usize>i << 2), own + (<usize>col << 2), ldv, keys);
+      }
+    }
+  }
+
+  const ldo = <usize>word(args, Attention.ldo) << 2;
+  let out = <usize>word(args, Record.out) + <usize>(q_start + query) * ldo + (<usize>(head * value_dim) << 2);
+  for (let i = 0; i < queries; i++, out += ldo) {
+    const sum = load<f32>(scratch + (<usize>i << 2), Scratch.sum), inverse: f32 = sum > 0 ? 1 / sum : 0;
+    close(out, sums + (<usize>i << 5), value_dim, inverse);
+    if (tap) tap_close(tap + <usize>i * tap_ld, k_count, from, to, load<f32>(scratch + (<usize>i << 2), Scratch.maximum), inverse);
+  }
+}
+
+/** out[value_dim] = sums · inverse, sums in pieces of eight, 24 rows apart. */
+function close(out: usize, sums: usize, value_dim: i32, inverse: f32): void {
+  const scale = f32x4.splat(inverse);
+  let left = value_dim;
+  for (; left >= 8; left -= 8, out += 32, sums += QUERIES << 5) {
+    v128.store(out, f32x4.mul(v128.load(sums), scale));
+    v128.store(out, f32x4.mul(v128.load(sums, 16), scale), 16);
+  }
+  for (; left > 0; left--, out += 4, sums += 4) store<f32>(out, load<f32>(sums) * inverse);
+}

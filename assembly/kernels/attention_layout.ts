@@ -1,0 +1,51 @@
+import { Attention, Unbounded } from "../../src/graph/op";
+
+/** Keys of a block. Blocks lie at fixed places from the sequence's first key. A multiple of every TILE_ROWS. */
+export const KEYS: i32 = 96;
+/** Queries of a tile: whole lane groups, and whole row tiles of 6 (relaxed) or 4 (simd). */
+export const QUERIES: i32 = 24;
+/** Queries of a lane group: two vectors. */
+export const LANES: i32 = 8;
+
+/** What lies at which byte of attention's scratch. */
+export const enum Scratch {
+  /** i32[24], f32[24] each: the queries' positions, running maximum, running sum, and what the last block scales the rest by. */
+  positions = 0,
+  maximum = 96,
+  sum = 192,
+  rescale = 288,
+  /** f32[96][8]: one lane group's scores. */
+  scores = 384,
+  /** f32[96][24]. */
+  probabilities = 3456,
+  /** f32[3][head_dim][8], then f32[value_dim rounded up to 8 / 8][24][8], what the values sum up to. */
+  queries = 12672,
+}
+
+// @ts-ignore: decorator
+@inline export function word(args: usize, index: i32): i32 {
+  return load<i32>(args + (<usize>index << 2));
+}
+
+// @ts-ignore: decorator
+@inline export function number(args: usize, index: i32): f32 {
+  return load<f32>(args + (<usize>index << 2));
+}
+
+/** First query or key row of a sequence: offsets is i32[sequences + 1]. */
+// @ts-ignore: decorator
+@inline export function row_of(args: usize, offsets: i32, sequence: i32): i32 {
+  return load<i32>(<usize>word(args, offsets) + (<usize>sequence << 2));
+}
+
+/** Largest distance k_position - q_position that is seen, and the smallest. */
+// @ts-ignore: decorator
+@inline export function right_of(args: usize): i32 {
+  const right = word(args, Attention.right);
+  return right >= Unbounded.value ? i32.MAX_VALUE : right;
+}
+// @ts-ignore: decorator
+@inline export function left_of(args: usize): i32 {
+  const left = word(args, Attention.left);
+  return left >= Unbounded.value ? i32.MIN_VALUE : -left;
+}

@@ -1,0 +1,133 @@
+import { Attention, Invisible } from "../../src/graph/op";
+import { tanh } from "../numeric";
+import { left_of, number, right_of, row_of, word } from "./attention_layout";
+
+/** How much of a block a lane group sees. */
+export const enum Sees {
+  nothing = 0,
+  some = 1,
+  all = 2,
+}
+
+/** What of the keys first … first + keys - 1 the eight queries at `positions` see by their positions. */
+export function sees(args: usize, sequence: i32, positions: usize, first: i32, keys: i32): Sees {
+  let q_least = load<i32>(positions), q_most = q_least;
+  for (let lane = 1; lane < 8; lane++) {
+    const position = load<i32>(positions + (<usize>lane << 2));
+    q_least = min(q_least, position); q_most = max(q_most, position);
+  }
+  let least = first, most = first + keys - 1;
+  const k_positions = <usize>word(args, Attention.k_positions);
+  if (k_positions) {
+    const own = k_positions + (<usize>(row_of(args, Attention.k_offsets, sequence) + first) << 2);
+    least = i32.MAX_VALUE; most = i32.MIN_VALUE;
+    for (let key = 0; key < keys; key++) {
+      const position = load<i32>(own + (<usize>key << 2));
+      least = min(least, position); most = max(most, position);
+    }
+    if (most <= Invisible.position) return Sees.nothing;
+  }
+  const left = left_of(args), right = right_of(args);
+  if (most - q_least < left || least - q_most > right) return Sees.nothing;
+  return least > Invisible.position && least - q_most >= left && most - q_least <= right ? Sees.all : Sees.some;
+}
+
+/** Whether scores of this op take more than a multiplication by scale. */
+export function has_terms(args: usize): bool {
+  return (word(args, Attention.softcap) | word(args, Attention.mask) | word(args, Attention.bias) | word(args, Attention.slopes)
+    | word(args, Attention.c2p) | word(args, Attention.p2c)) != 0;
+}
+
+/**
+ * Turns q·k of eight queries (rows `query` … in their sequence, none past `last`) and a block of keys into the softmax's logits:
+ * cap(scale · (q·k + c2p + p2c)) + mask + bias + slope · distance, or -inf where the positions forbid (`positional`).
+ * scores[keys][8] in place; lanes past `last` get what the last query gets. One pass a term: they are rare, and the block is in L1.
+ */
+export function logits(args: usize, scores: usize, sequence: i32, head: i32, query: i32, last: i32, positions: usize, first: i32, keys: i32, positional: bool): void {
+  const end = scores + (<usize>keys << 5);
+  const q_row = row_of(args, Attention.q_offsets, sequence), k_row = row_of(args, Attention.k_offsets, sequence) + first;
+  if (word(args, Attention.c2p) | word(args, Attention.p2c)) disentangled(args, scores, head, q_row + query, q_row + last, positions, k_row, first, keys);
+  const scale = f32x4.splat(number(args, Attention.scale)), softcap = number(args, Attention.softcap);
+  if (softcap == 0) {
+    for (let at = scores; at < end; at += 16) v128.store(at, f32x4.mul(v128.load(at), scale));
+  } else {
+    const cap = f32x4.splat(softcap);
+    for (let at = scores; at < end; at += 16) v128.store(at, f32x4.mul(cap, tanh(f32x4.div(f32x4.mul(v128.load(at), scale), cap))));
+  }
+  if (word(args, Attention.mask)) mask(args, scores, sequence, head, query, last, first, keys);
+  if (word(args, Attention.bias) | word(args, Attention.slopes) || positional) distances(args, scores, head, positions, k_row, first, keys, positional);
+}
+
+function disentangled(args: usize, scores: usize, head: i32, q_row: i32, q_last: i32, positions: usize, k_row: i32, first: i32, keys: i32): void {
+  const c2p = <usize>word(args, Attention.c2p), p2c = <usize>word(args, Attention.p2c);
+  const ld = <usize>word(args, Attention.ld_rel) << 2, own = <usize>(head * word(args, Attention.rel_ld)) << 2;
+  const span = word(args, Attention.rel_span), index = <usize>word(args, Attention.rel_index) + (<usize>span << 2);
+  const k_positions = <usize>word(args, Attention.k_positions);
+  for (let key = 0; key < keys; key++, scores += 32) {
+    const k_position = k_positions ? load<i32>(k_positions + (<usize>(k_row + key) << 2)) : first + key;
+    const p = p2c + <usize>(k_row + key) * ld + own;
+    for (let lane = 0; lane < 8; lane++) {
+      const distance = load<i32>(positions + (<usize>lane << 2)) - k_position;
+      const at = <usize>load<i32>(index + (<usize>max(-span, min(span, distance)) << 2)) << 2;
+      const to = scores + (<usize>lane << 2);
+      let sum = load<f32>(to);
+      if (c2p) sum += load<f32>(c2p + <usize>min(q_row + lane, q_last) * ld + own + at);
+      if (p2c) sum += load<f32>(p + at);
+      store<f32>(to, sum);
+    }
+  }
+}
+
+function mask(args: usize, scores: usize, sequence: i32, head: i32, query: i32, last: i32, first: i32, keys: i32): void {
+  const stride = word(args, Attention.mask_query);
+  const base = <usize>word(args, Attention.mask) + (<usize>(sequence * word(args, Attention.mask_batch) + head * word(args, Attention.mask_head) + first) << 2);
+  if (stride == 0) {
+    for (let key = 0; key < keys; key++, scores += 32) {
+      const m = v128.load32_splat(base + (<usize>key << 2));
+      v128.store(scores, f32x4.add(v128.load(scores), m)); v128.store(scores, f32x4.add(v128.load(scores, 16), m), 16);
+    }
+    return;
+  }
+  for (let lane = 0; lane < 8; lane++) {
+    const row = base + (<usize>(min(query + lane, last) * stride) << 2), to = scores + (<usize>lane << 2);
+    for (let key: usize = 0; key < <usize>keys; key++) store<f32>(to + (key << 5), load<f32>(to + (key << 5)) + load<f32>(row + (key << 2)));
+  }
+}
+
+/** The terms that read how far a key lies from a query: relative-position bias, ALiBi, and who is seen. */
+function distances(args: usize, scores: usize, head: i32, positions: usize, k_row: i32, first: i32, keys: i32, positional: bool): void {
+  const q0 = v128.load(positions), q1 = v128.load(positions, 16), none = f32x4.splat(-Infinity);
+  const k_positions = <usize>word(args, Attention.k_positions);
+  const span = word(args, Attention.bias_span), low = i32x4.splat(-span), high = i32x4.splat(span);
+  const table = word(args, Attention.bias) ? <usize>word(args, Attention.bias) + (<usize>(head * (2 * span + 1) + span) << 2) : 0;
+  const slopes = <usize>word(args, Attention.slopes), slope = f32x4.splat(slopes ? load<f32>(slopes + (<usize>head << 2)) : 0);
+  const left = i32x4.splat(left_of(args)), right = i32x4.splat(right_of(args));
+  for (let key = 0; key < keys; key++, scores += 32) {
+    const k_position = k_positions ? load<i32>(k_positions + (<usize>(k_row + key) << 2)) : first + key;
+    const k = i32x4.splat(k_position), d0 = i32x4.sub(k, q0), d1 = i32x4.sub(k, q1);
+    let s0 = v128.load(scores), s1 = v128.load(scores, 16);
+    if (table) {
+      s0 = f32x4.add(s0, gather(table, i32x4.max_s(low, i32x4.min_s(high, d0))));
+      s1 = f32x4.add(s1, gather(table, i32x4.max_s(low, i32x4.min_s(high, d1))));
+    }
+    if (slopes) {
+      s0 = f32x4.add(s0, f32x4.mul(slope, f32x4.convert_i32x4_s(d0)));
+      s1 = f32x4.add(s1, f32x4.mul(slope, f32x4.convert_i32x4_s(d1)));
+    }
+    if (positional) {
+      const seen = i32x4.splat(k_position > Invisible.position ? -1 : 0);
+      s0 = v128.bitselect(s0, none, v128.and(seen, v128.and(i32x4.ge_s(d0, left), i32x4.le_s(d0, right))));
+      s1 = v128.bitselect(s1, none, v128.and(seen, v128.and(i32x4.ge_s(d1, left), i32x4.le_s(d1, right))));
+    }
+    v128.store(scores, s0); v128.store(scores, s1, 16);
+  }
+}
+
+// @ts-ignore: decorator
+@inline function gather(table: usize, index: v128): v128 {
+  const at = i32x4.shl(index, 2);
+  let v = v128.load32_zero(table + <usize>i32x4.extract_lane(at, 0));
+  v = v128.load_lane<f32>(table + <usize>i32x4.extract_lane(at, 1), v, 1);
+  v = v128.load_lane<f32>(table + <usize>i32x4.extract_lane(at, 2), v, 2);
+  return v128.load_lane<f32>(table + <usize>i32x4.extract_lane(at, 3), v, 3);
+}

@@ -1,0 +1,28 @@
+/**
+ * out[cols][8] = x[8, cols]ᵀ: eight rows beside each other in lanes. Rows past `rows` repeat the last one, so nothing outside x is
+ * read but up to 3 floats behind a row. out 16-byte aligned; x, with row stride `ldx` bytes, at any float; they do not overlap.
+ */
+export function transpose(out: usize, x: usize, ldx: usize, rows: i32, cols: i32): void {
+  const x1 = rows > 1 ? x + ldx : x;
+  const x2 = rows > 2 ? x1 + ldx : x1;
+  const x3 = rows > 3 ? x2 + ldx : x2;
+  const x4 = rows > 4 ? x3 + ldx : x3;
+  const x5 = rows > 5 ? x4 + ldx : x4;
+  const x6 = rows > 6 ? x5 + ldx : x5;
+  const x7 = rows > 7 ? x6 + ldx : x6;
+  for (let at: usize = 0, left = cols; left > 0; left -= 4, at += 16, out += 128) {
+    quarter(out, v128.load(x + at), v128.load(x1 + at), v128.load(x2 + at), v128.load(x3 + at), left);
+    quarter(out + 16, v128.load(x4 + at), v128.load(x5 + at), v128.load(x6 + at), v128.load(x7 + at), left);
+  }
+}
+
+/** One 4 × 4 transpose, its first `left` rows stored 32 bytes apart. */
+// @ts-ignore: decorator
+@inline function quarter(out: usize, a: v128, b: v128, c: v128, d: v128, left: i32): void {
+  const ab = v128.shuffle<f32>(a, b, 0, 4, 1, 5), AB = v128.shuffle<f32>(a, b, 2, 6, 3, 7);
+  const cd = v128.shuffle<f32>(c, d, 0, 4, 1, 5), CD = v128.shuffle<f32>(c, d, 2, 6, 3, 7);
+  v128.store(out, v128.shuffle<f32>(ab, cd, 0, 1, 4, 5));
+  if (left > 1) v128.store(out, v128.shuffle<f32>(ab, cd, 2, 3, 6, 7), 32);
+  if (left > 2) v128.store(out, v128.shuffle<f32>(AB, CD, 0, 1, 4, 5), 64);
+  if (left > 3) v128.store(out, v128.shuffle<f32>(AB, CD, 2, 3, 6, 7), 96);
+}
