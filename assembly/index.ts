@@ -1,0 +1,8 @@
+export { convert } from "./kernels/convert";
+export { pack_columns, pack_rows } from "./kernels/pack";
+export { run } from "./program";
+
+/** Changes whenever records, layouts or exports do; the host refuses a module of another version. */
+export function version(): i32 {
+  return 1;
+}

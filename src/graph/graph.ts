@@ -1,0 +1,307 @@
+import { FormatError, ShapeError } from "../errors.ts";
+import { Activation, Binary, Op, type Pooling, Unbounded } from "./op.ts";
+
+/** A size known now, or the name of one known when inputs come: T rows, B sequences, P attention probabilities of one layer. */
+export type Dim = number | "T" | "B" | "P" | "S" | "R";
+export type Dims = Readonly<Record<Exclude<Dim, number>, number>>;
+
+/** Host data that a program reads by this name: written before each run. */
+export type InputName = string;
+
+interface Base {
+  readonly rows: Dim;
+  readonly cols: number;
+}
+/** What the host writes before a run. An input that the host leaves out is a null pointer. */
+export interface Input extends Base {
+  readonly kind: "input";
+  readonly name: InputName;
+  readonly type: "i32" | "f32";
+}
+/** A tensor of the checkpoint, `rows` × `cols`; a vector has one row. `transposed`: stored [cols, rows] (Conv1D). */
+export interface Weight extends Base {
+  readonly kind: "weight";
+  readonly rows: number;
+  readonly name: string;
+  readonly transposed: boolean;
+}
+/** Numbers computed by the host when the graph is built. */
+export interface Constant extends Base {
+  readonly kind: "constant";
+  readonly rows: number;
+  readonly data: Float32Array | Int32Array;
+}
+/** Columns `offset` … `offset + cols` of another value. */
+export interface View extends Base {
+  readonly kind: "view";
+  readonly of: Value;
+  readonly offset: number;
+}
+/** Weights one under the other as one matrix (sibling projections after fusion), or one vector; undefined parts are zeros. */
+export interface Stack extends Base {
+  readonly kind: "stack";
+  readonly rows: number;
+  readonly parts: readonly { readonly weight: Weight | undefined; readonly size: number }[];
+}
+/** An op's result. Its inputs have the names of the op's pointer arguments. */
+export interface Node extends Base {
+  readonly kind: "node";
+  readonly op: Op | "tap";
+  readonly inputs: Readonly<Record<string, Value | undefined>>;
+  readonly attrs: Readonly<Record<string, number>>;
+  /** True when it needs no input: computed once, when the model is loaded. */
+  readonly constant: boolean;
+}
+export type Value = Input | Weight | Constant | View | Stack | Node;
+
+/** A checkpoint's tensors by name, as far as headers tell: what a graph may ask for. */
+export interface Shapes {
+  get(name: string): { readonly shape: readonly number[] } | undefined;
+}
+
+export interface AttentionOptions {
+  heads: number;
+  kv_heads?: number;
+  scale?: number;
+  softcap?: number;
+  /** A key is seen when -left ≤ key position - query position ≤ right. Default: everywhere. */
+  left?: number;
+  right?: number;
+  mask?: Value;
+  /** Strides of `mask` in floats: sequence, head, query. */
+  mask_strides?: readonly [number, number, number];
+  /** [2 · span + 1] a head. */
+  bias?: Value;
+  slopes?: Value;
+  sinks?: Value;
+  /** Disentangled terms of DeBERTa: c2p and p2c are [rows, heads · ld]. */
+  relative?: { c2p?: Value; p2c?: Value; ld: number; index: Value; span: number };
+  /** Sizes of keys' sequences differ from queries' (cross-attention): names of the offset and position inputs. */
+  k_offsets?: Value;
+}
+
+/** Builds a model's graph. Every value is a matrix of f32 (or a column of i32) with rows that may be symbolic; nothing is computed here. */
+export class Graph {
+  readonly #weights = new Map<string, Weight>();
+  readonly #inputs = new Map<string, Input>();
+  /** In the order of their making, which is an order of execution. */
+  readonly nodes: Node[] = [];
+
+  constructor(readonly shapes: Shapes) {}
+
+  has(name: string): boolean {
+    return this.shapes.get(name) !== undefined;
+  }
+
+  input(name: InputName, rows: Dim, type: "i32" | "f32" = "i32", cols = 1): Input {
+    const input: Input = this.#inputs.get(name) ?? { kind: "input", name, rows, cols, type };
+    this.#inputs.set(name, input);
+    return input;
+  }
+
+  /** A tensor of the checkpoint. @throws ShapeError if its dims differ, FormatError if it is missing (see WeightsError in load). */
+  weight(name: string, dims: readonly number[], transposed = false): Weight {
+    const known = this.#weights.get(name);
+    const shape = known ? undefined : this.shapes.get(name)?.shape;
+    if (shape && (shape.length !== dims.length || shape.some((d, i) => d !== dims[i])))
+      throw new ShapeError(name, dims, shape);
+    const matrix =
+      dims.length === 1
+        ? [1, dims[0]]
+        : transposed
+          ? [dims[1], dims[0]]
+          : [dims[0], dims.slice(1).reduce((a, b) => a * b, 1)];
+    if (known && (known.rows !== matrix[0] || known.cols !== matrix[1]))
+      throw new FormatError(name, "is used in two shapes");
+    const weight = known ?? { kind: "weight", name, rows: matrix[0], cols: matrix[1], transposed };
+    if (!known) this.#weights.set(name, weight);
+    return weight;
+  }
+
+  get weights(): Iterable<Weight> {
+    return this.#weights.values();
+  }
+
+  constant(data: Float32Array | Int32Array, rows = 1): Constant {
+    return { kind: "constant", data, rows, cols: data.length / rows };
+  }
+
+  node(op: Node["op"], rows: Dim, cols: number, inputs: Node["inputs"], attrs: Node["attrs"] = {}): Node {
+    const node: Node = {
+      kind: "node",
+      op,
+      rows,
+      cols,
+      inputs,
+      attrs,
+      constant: Object.values(inputs).every((v) => !v || isConstant(v)),
+    };
+    this.nodes.push(node);
+    return node;
+  }
+
+  /** x · Wᵀ + b, W as PyTorch's Linear holds it: [n, k]. */
+  linear(x: Value, weight: Value, bias?: Value): Node {
+    if (weight.cols !== x.cols)
+      throw new ShapeError("linear", [weight.rows, x.cols], [weight.rows as number, weight.cols]);
+    return this.node(Op.matmul, x.rows, weight.rows as number, { a: x, b: weight, bias });
+  }
+
+  /** Rows of `table` picked by `ids`. */
+  embed(ids: Value, table: Value, scale = 1): Node {
+    return this.node(Op.embed, ids.rows, table.cols, { ids, table }, { scale });
+  }
+
+  layerNorm(x: Value, weight: Value | undefined, bias: Value | undefined, eps: number): Node {
+    return this.node(Op.layer_norm, x.rows, x.cols, { x, weight, bias }, { eps });
+  }
+
+  rmsNorm(x: Value, weight: Value, eps: number, offset = 0): Node {
+    return this.node(Op.rms_norm, x.rows, x.cols, { x, weight }, { eps, offset });
+  }
+
+  activation(x: Value, kind: Activation): Value {
+    return kind === Activation.none ? x : this.node(Op.unary, x.rows, x.cols, { x }, { kind });
+  }
+
+  /** activation(gate) · up. */
+  glu(gate: Value, up: Value, kind: Activation): Node {
+    return this.node(Op.glu, gate.rows, gate.cols, { gate, up }, { kind });
+  }
+
+  add(a: Value, b: Value): Node {
+    return this.#binary(a, b, Binary.add);
+  }
+
+  mul(a: Value, b: Value): Node {
+    return this.#binary(a, b, Binary.mul);
+  }
+
+  #binary(a: Value, b: Value, kind: Binary): Node {
+    if (a.cols !== b.cols) throw new ShapeError("operand", [a.rows, a.cols], [b.cols]);
+    return this.node(Op.binary, a.rows, a.cols, { a, b }, { kind });
+  }
+
+  /** Columns of `x`, without a copy. */
+  columns(x: Value, offset: number, cols: number): View {
+    return x.kind === "view"
+      ? { ...x, offset: x.offset + offset, cols }
+      : { kind: "view", of: x, offset, rows: x.rows, cols };
+  }
+
+  /** Values side by side. */
+  concat(parts: readonly Value[]): Value {
+    if (parts.length === 1) return parts[0];
+    const inputs = Object.fromEntries(parts.map((p, i) => [`x${i}`, p]));
+    return this.node(
+      Op.copy,
+      parts[0].rows,
+      parts.reduce((n, p) => n + p.cols, 0),
+      inputs,
+    );
+  }
+
+  /** The table of cos and sin that `rotary` reads, a row for each position (arXiv:2104.09864). */
+  rotaryTable(positions: Value, inv_freq: Float32Array, scale = 1): Node {
+    const inputs = { positions, inv_freq: this.constant(inv_freq) };
+    return this.node(Op.rotary_table, positions.rows, 2 * inv_freq.length, inputs, { half: inv_freq.length, scale });
+  }
+
+  rotary(x: Value, table: Value, heads: number, interleaved = false): Node {
+    const attrs = { heads, head_dim: x.cols / heads, half: table.cols / 2, interleaved: +interleaved };
+    return this.node(Op.rotary, x.rows, x.cols, { x, table }, attrs);
+  }
+
+  /** One attention over ragged sequences. Returns what it gives and its probabilities, which cost nothing unless they are asked for. */
+  attention(q: Value, k: Value, v: Value, o: AttentionOptions): { out: Node; probabilities: Node } {
+    const kv_heads = o.kv_heads ?? o.heads;
+    const head_dim = q.cols / o.heads,
+      value_dim = v.cols / kv_heads;
+    const q_offsets = this.input("offsets", "B");
+    const out = this.node(
+      Op.attention,
+      q.rows,
+      o.heads * value_dim,
+      {
+        q,
+        k,
+        v,
+        q_offsets,
+        k_offsets: o.k_offsets ?? q_offsets,
+        mask: o.mask,
+        bias: o.bias,
+        slopes: o.slopes,
+        sinks: o.sinks,
+        q_positions: o.k_offsets ? undefined : this.input("index", q.rows),
+        k_positions: o.k_offsets ? undefined : this.input("key_index", k.rows),
+        c2p: o.relative?.c2p,
+        p2c: o.relative?.p2c,
+        rel_index: o.relative?.index,
+        tap_offsets: this.input("tap_offsets", "B"),
+      },
+      {
+        heads: o.heads,
+        kv_heads,
+        head_dim,
+        value_dim,
+        scale: o.scale ?? 1 / Math.sqrt(head_dim),
+        softcap: o.softcap ?? 0,
+        left: o.left ?? Unbounded.value,
+        right: o.right ?? Unbounded.value,
+        mask_batch: o.mask_strides?.[0] ?? 0,
+        mask_head: o.mask_strides?.[1] ?? 0,
+        mask_query: o.mask_strides?.[2] ?? 0,
+        rel_ld: o.relative?.ld ?? 0,
+        rel_span: o.relative?.span ?? 0,
+      },
+    );
+    return { out, probabilities: this.node("tap", "P", o.heads, { attention: out }) };
+  }
+
+  /** One row for each sequence. */
+  pool(x: Value, mode: Pooling): Node {
+    return this.node(
+      Op.pool,
+      "B",
+      x.cols,
+      { x, offsets: this.input("offsets", "B"), visible: this.input("visible", "T") },
+      { mode },
+    );
+  }
+
+  /** Each row divided by its L2 norm, as torch.nn.functional.normalize does. */
+  normalize(x: Value, eps = 1e-12): Node {
+    return this.node(Op.normalize, x.rows, x.cols, { x }, { eps });
+  }
+
+  softmax(x: Value): Node {
+    return this.node(Op.softmax, x.rows, x.cols, { x });
+  }
+
+  /** For each head the products of x's part with the rows of r's: out[t, head · ld + j] = x[t, head] · r[j, head], ld = r's rows rounded up to 8. */
+  headProducts(x: Value, r: Value, heads: number): Node {
+    const ld = pad(r.rows as number);
+    const b = this.node(Op.pack, r.rows, r.cols, { x: r }, { heads });
+    return this.node(Op.matmul, x.rows, heads * ld, { a: x, b }, { heads });
+  }
+
+  /** Rows `-before` … `width - before - 1` around each row, side by side: what a convolution over time multiplies. */
+  unfold(x: Value, width: number, before: number): Node {
+    const inputs = { x, offsets: this.input("offsets", "B"), visible: this.input("visible", "T") };
+    return this.node(Op.unfold, x.rows, x.cols * width, inputs, { width, before });
+  }
+}
+
+/** Floats from one row to the next of a matrix of `cols` columns: whole 32-byte vectors, the rest zero. */
+export function pad(cols: number): number {
+  return (cols + 7) & ~7;
+}
+
+export function isConstant(v: Value): boolean {
+  return (
+    v.kind === "weight" ||
+    v.kind === "constant" ||
+    v.kind === "stack" ||
+    (v.kind === "view" ? isConstant(v.of) : v.kind === "node" && v.constant)
+  );
+}

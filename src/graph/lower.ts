@@ -1,0 +1,154 @@
+import { base } from "./fuse.ts";
+import { type Dim, type Dims, type Input, type Node, pad, type Value } from "./graph.ts";
+import { Record as Head, Op } from "./op.ts";
+import { ops, type Place, type Words } from "./ops.ts";
+import { type Buffer, plan } from "./plan.ts";
+
+/** Bytes of a record. */
+const RECORD = Head.words * 4;
+
+/** Values that lie in memory between runs: weights, constants, whatever was computed once. */
+export interface Residents {
+  at(v: Value): number | undefined;
+  panels(v: Value): boolean;
+}
+
+/** The records of one node and what they cost, in floating-point operations or, where those say little, bytes touched. */
+export interface Step {
+  readonly node: Node;
+  readonly first: number;
+  readonly last: number;
+  readonly rows: number;
+  readonly flops: number;
+  readonly bytes: number;
+}
+
+/** A program for one choice of dims, at one place in memory. */
+export interface Bound {
+  /** The op list, to be written at `at`. */
+  readonly words: Int32Array;
+  readonly at: number;
+  readonly steps: readonly Step[];
+  address(v: Value): number;
+  ld(v: Value): number;
+}
+
+const size = (dims: Dims, d: Dim) => (typeof d === "number" ? d : dims[d]);
+
+/** Floats from row to row: ids and probabilities lie tight, matrices in whole vectors. */
+function stride(v: Value | undefined): number {
+  const b = v && base(v);
+  if (!b) return 0;
+  return (b.kind === "input" && b.type === "i32") || (b.kind === "node" && b.op === "tap") ? b.cols : pad(b.cols);
+}
+
+export function bytesOf(v: Input | Node, dims: Dims): number {
+  const rows = size(dims, v.rows);
+  if (v.kind === "input") return (rows + (v.type === "i32" ? 1 : 0)) * stride(v) * 4; // offsets have one more than there are sequences
+  return v.op === Op.pack ? pad(rows) * v.cols * 4 : rows * stride(v) * 4;
+}
+
+/** The part of a graph that some outputs need, and its place in memory. Dims are bound again for each run; the list of nodes is not. */
+export class Program {
+  readonly inputs: Input[] = [];
+  readonly #nodes: Node[];
+  /** Probabilities that are asked for, by the attention that writes them. */
+  readonly #taps = new Map<Value, Node>();
+  /** What needs scratch memory, and from which node to which: values, and work areas of nodes. The first one is the op list itself. */
+  readonly #lives: { v?: Input | Node; of?: Node; first: number; last: number }[];
+  #plan?: { dims: Dims; offsets: number[]; bytes: number };
+
+  constructor(nodes: readonly Node[], outputs: readonly Value[], residents: Residents) {
+    const needed = new Set<Value>();
+    const need = (v: Value | undefined): void => {
+      const b = v && base(v);
+      if (!b || needed.has(b) || residents.at(b) !== undefined) return;
+      needed.add(b);
+      if (b.kind === "input") this.inputs.push(b);
+      if (b.kind !== "node") return;
+      if (b.op === "tap") this.#taps.set(b.inputs.attention!, b);
+      for (const [name, input] of Object.entries(b.inputs)) if (name !== "tap_offsets") need(input);
+    };
+    for (const v of outputs) need(v);
+    for (const attention of this.#taps.keys()) need((attention as Node).inputs.tap_offsets);
+    this.#nodes = nodes.filter((n) => needed.has(n) && n.op !== "tap");
+
+    const end = this.#nodes.length;
+    const last = new Map<Value, number>();
+    this.#nodes.forEach((n, i) => {
+      for (const v of Object.values(n.inputs)) if (v) last.set(base(v), i);
+    });
+    for (const v of outputs) last.set(base(v), end);
+    const life = (v: Input | Node, first: number) => ({ v, first, last: last.get(v) ?? first });
+    this.#lives = [{ first: 0, last: end }, ...this.inputs.map((v) => life(v, 0))];
+    this.#nodes.forEach((n, i) => {
+      this.#lives.push(life(n, i));
+      const tap = this.#taps.get(n);
+      if (tap) this.#lives.push(life(tap, i));
+      if (ops[n.op as Op].scratch) this.#lives.push({ of: n, first: i, last: i });
+    });
+  }
+
+  /** Bytes of scratch that runs at these dims need. */
+  bytes(dims: Dims): number {
+    return this.#layout(dims).bytes;
+  }
+
+  /** The plan for these dims; one made for larger dims is kept, so that lengths may change without planning again. */
+  #layout(dims: Dims) {
+    const old = this.#plan;
+    if (old && (Object.keys(dims) as (keyof Dims)[]).every((k) => dims[k] <= old.dims[k])) return old;
+    const nowhere = { at: () => 0, ld: stride, size: (d: Dim) => size(dims, d), panels: () => false };
+    const list = this.#emit(nowhere, () => 0).records.length * RECORD;
+    const buffers: Buffer[] = this.#lives.map(({ v, of, first, last }) => {
+      const bytes = v ? bytesOf(v, dims) : of ? ops[of.op as Op].scratch!(of) : list;
+      return { bytes, first, last };
+    });
+    this.#plan = { dims, ...plan(buffers) };
+    return this.#plan;
+  }
+
+  #emit(place: Omit<Place, "scratch">, scratch: (n: Node) => number) {
+    const records: Words[] = [];
+    const steps: Step[] = this.#nodes.map((node) => {
+      const first = records.length;
+      const tap = this.#taps.get(node);
+      const full = tap ? { ...node, inputs: { ...node.inputs, tap } } : node;
+      const { emit, flops } = ops[node.op as Op];
+      const head = { [Head.op]: node.op as number, [Head.rows]: place.size(node.rows), [Head.out]: place.at(node) };
+      for (const words of [emit(full, { ...place, scratch: scratch(node) })].flat())
+        records.push({ ...head, ...words });
+      const touched = [node, ...Object.values(full.inputs)].map((v) => (v ? place.size(v.rows) * v.cols * 4 : 0));
+      const bytes = touched.reduce((a, b) => a + b);
+      return {
+        node,
+        first,
+        last: records.length,
+        rows: place.size(node.rows),
+        flops: flops?.(node, place.size) ?? 0,
+        bytes,
+      };
+    });
+    return { records, steps };
+  }
+
+  /** The op list for these dims, with scratch from byte `from` (aligned) on. An input that is `absent` is a null pointer. */
+  bind(dims: Dims, from: number, residents: Residents, absent = (_: Input) => false): Bound {
+    const { offsets } = this.#layout(dims);
+    const addresses = new Map<Value, number>();
+    const scratches = new Map<Node, number>();
+    this.#lives.forEach(({ v, of }, i) => {
+      if (v) addresses.set(v, v.kind === "input" && absent(v) ? 0 : from + offsets[i]);
+      if (of) scratches.set(of, from + offsets[i]);
+    });
+    const at = (v: Value | undefined): number =>
+      v?.kind === "view" ? at(v.of) + v.offset * 4 : v ? (addresses.get(v) ?? residents.at(v) ?? 0) : 0;
+    const place = { at, ld: stride, size: (d: Dim) => size(dims, d), panels: residents.panels };
+    const { records, steps } = this.#emit(place, (n) => scratches.get(n) ?? 0);
+    const words = new Int32Array(records.length * Head.words);
+    records.forEach((record, i) => {
+      for (const k in record) words[i * Head.words + +k] = record[k];
+    });
+    return { words, at: from + offsets[0], steps, address: at, ld: stride };
+  }
+}

@@ -1,0 +1,270 @@
+import { type Dim, type Node, pad, type Value } from "./graph.ts";
+import {
+  Attention,
+  Elementwise,
+  Embed,
+  Glu,
+  Record as Head,
+  Matmul,
+  Norm,
+  Op,
+  Pack,
+  Pool,
+  Rotary,
+  RotaryTable,
+  TopK,
+  Unary,
+  Unfold,
+} from "./op.ts";
+
+/** Where things are in one run. */
+export interface Place {
+  /** Byte address of a value; 0 for an absent one. */
+  at(v: Value | undefined): number;
+  /** Row stride in floats. */
+  ld(v: Value | undefined): number;
+  size(d: Dim): number;
+  /** True where the value lies in panels, as matmul reads it. */
+  panels(v: Value): boolean;
+  /** Address of the node's own scratch. */
+  readonly scratch: number;
+}
+
+/** Words of a record by their index; what is not named here (op, rows, out) has its plain value. */
+export type Words = { [index: number]: number };
+
+export interface OpInfo {
+  /** The records of a node: one, or one for each head or part. */
+  emit(n: Node, p: Place): Words | Words[];
+  /** Bytes of scratch, whatever the dims. */
+  scratch?(n: Node): number;
+  /** Floating-point operations of those ops that are counted so. */
+  flops?(n: Node, size: (d: Dim) => number): number;
+}
+
+const view = new DataView(new ArrayBuffer(4));
+/** A scalar argument: the bits of an f32. */
+function bits(x: number): number {
+  view.setFloat32(0, x);
+  return view.getInt32(0);
+}
+const each = <T>(n: number, make: (i: number) => T): T[] => Array.from({ length: n }, (_, i) => make(i));
+
+const norm: OpInfo = {
+  emit: ({ inputs: i, attrs, cols }, p) => ({
+    [Norm.x]: p.at(i.x),
+    [Norm.weight]: p.at(i.weight),
+    [Norm.bias]: p.at(i.bias),
+    [Norm.cols]: cols,
+    [Norm.ldo]: pad(cols),
+    [Norm.ldx]: p.ld(i.x),
+    [Norm.eps]: bits(attrs.eps),
+    [Norm.offset]: bits(attrs.offset ?? 0),
+  }),
+};
+
+const unary: OpInfo = {
+  emit: ({ inputs: { x }, attrs, cols }, p) => ({
+    [Unary.x]: p.at(x),
+    [Unary.cols]: cols,
+    [Unary.ldo]: pad(cols),
+    [Unary.ldx]: p.ld(x),
+    [Unary.kind]: attrs.kind ?? 0,
+    [Unary.eps]: bits(attrs.eps ?? 0),
+  }),
+};
+
+/** Floats of attention's scratch: see assembly/kernels/attention.ts. */
+const attentionScratch = (head_dim: number, value_dim: number) => 3168 + 24 * (head_dim + pad(value_dim));
+
+/** How each op becomes records, and what it costs. The order of words is op.ts's alone. */
+export const ops: { readonly [op: number]: OpInfo } = {
+  [Op.matmul]: {
+    emit(n, p) {
+      const { a, b, bias, residual } = n.inputs;
+      const { heads = 1, activation = 0 } = n.attrs;
+      const cols = n.cols / heads;
+      const k = a!.cols / heads;
+      return each(heads, (h) => ({
+        [Head.out]: p.at(n) + h * cols * 4,
+        [Matmul.a]: p.at(a) + h * k * 4,
+        [Matmul.b]: p.at(b) + h * cols * k * 4,
+        [Matmul.bias]: p.at(bias),
+        [Matmul.residual]: p.at(residual),
+        [Matmul.n]: cols,
+        [Matmul.k]: k,
+        [Matmul.ldo]: p.ld(n),
+        [Matmul.lda]: p.ld(a),
+        [Matmul.ldr]: p.ld(residual),
+        [Matmul.activation]: activation,
+      }));
+    },
+    flops: (n, size) => (2 * size(n.rows) * n.cols * n.inputs.a!.cols) / (n.attrs.heads ?? 1),
+  },
+  [Op.attention]: {
+    emit: ({ inputs: i, attrs: a, cols }, p) => ({
+      [Attention.q]: p.at(i.q),
+      [Attention.k]: p.at(i.k),
+      [Attention.v]: p.at(i.v),
+      [Attention.ldo]: pad(cols),
+      [Attention.ldq]: p.ld(i.q),
+      [Attention.ldk]: p.ld(i.k),
+      [Attention.ldv]: p.ld(i.v),
+      [Attention.q_offsets]: p.at(i.q_offsets),
+      [Attention.k_offsets]: p.at(i.k_offsets),
+      [Attention.sequences]: p.size("B"),
+      [Attention.heads]: a.heads,
+      [Attention.kv_heads]: a.kv_heads,
+      [Attention.head_dim]: a.head_dim,
+      [Attention.value_dim]: a.value_dim,
+      [Attention.scale]: bits(a.scale),
+      [Attention.softcap]: bits(a.softcap),
+      [Attention.q_positions]: p.at(i.q_positions),
+      [Attention.k_positions]: p.at(i.k_positions),
+      [Attention.left]: a.left,
+      [Attention.right]: a.right,
+      [Attention.mask]: p.at(i.mask),
+      [Attention.mask_batch]: a.mask_batch,
+      [Attention.mask_head]: a.mask_head,
+      [Attention.mask_query]: a.mask_query,
+      [Attention.bias]: p.at(i.bias),
+      [Attention.bias_span]: i.bias ? (i.bias.cols - 1) / 2 : 0,
+      [Attention.slopes]: p.at(i.slopes),
+      [Attention.sinks]: p.at(i.sinks),
+      [Attention.c2p]: p.at(i.c2p),
+      [Attention.p2c]: p.at(i.p2c),
+      [Attention.ld_rel]: p.ld(i.c2p ?? i.p2c),
+      [Attention.rel_ld]: a.rel_ld,
+      [Attention.rel_index]: p.at(i.rel_index),
+      [Attention.rel_span]: a.rel_span,
+      [Attention.tap]: p.at(i.tap),
+      [Attention.tap_offsets]: p.at(i.tap_offsets),
+      [Attention.scratch]: p.scratch,
+    }),
+    scratch: ({ attrs }) => 4 * attentionScratch(attrs.head_dim, attrs.value_dim),
+    flops: ({ attrs: a }, size) => 2 * size("P") * a.heads * (a.head_dim + a.value_dim),
+  },
+  [Op.embed]: {
+    emit: ({ inputs: i, attrs, cols }, p) => ({
+      [Embed.ids]: p.at(i.ids),
+      [Embed.table]: p.at(i.table),
+      [Embed.residual]: p.at(i.residual),
+      [Embed.cols]: cols,
+      [Embed.ldo]: pad(cols),
+      [Embed.ldt]: p.panels(i.table!) ? 0 : p.ld(i.table),
+      [Embed.ldr]: p.ld(i.residual),
+      [Embed.scale]: bits(attrs.scale),
+    }),
+  },
+  [Op.layer_norm]: norm,
+  [Op.rms_norm]: norm,
+  [Op.unary]: unary,
+  [Op.normalize]: unary,
+  [Op.softmax]: unary,
+  [Op.copy]: {
+    emit(n, p) {
+      let column = 0;
+      return Object.values(n.inputs).map((x) => {
+        const out = p.at(n) + column * 4;
+        column += x!.cols;
+        return {
+          [Head.out]: out,
+          [Unary.x]: p.at(x),
+          [Unary.cols]: x!.cols,
+          [Unary.ldo]: p.ld(n),
+          [Unary.ldx]: p.ld(x),
+        };
+      });
+    },
+  },
+  [Op.glu]: {
+    emit: ({ inputs: { gate, up }, attrs, cols }, p) => ({
+      [Glu.gate]: p.at(gate),
+      [Glu.up]: p.at(up),
+      [Glu.cols]: cols,
+      [Glu.ldo]: pad(cols),
+      [Glu.ldg]: p.ld(gate),
+      [Glu.ldu]: p.ld(up),
+      [Glu.kind]: attrs.kind,
+    }),
+  },
+  [Op.binary]: {
+    emit: ({ inputs: { a, b }, attrs, cols, rows }, p) => ({
+      [Elementwise.a]: p.at(a),
+      [Elementwise.b]: p.at(b),
+      [Elementwise.cols]: cols,
+      [Elementwise.ldo]: pad(cols),
+      [Elementwise.lda]: p.ld(a),
+      [Elementwise.ldb]: b!.rows === rows ? p.ld(b) : 0,
+      [Elementwise.kind]: attrs.kind,
+    }),
+  },
+  [Op.rotary_table]: {
+    emit: ({ inputs: i, attrs, cols }, p) => ({
+      [RotaryTable.positions]: p.at(i.positions),
+      [RotaryTable.inv_freq]: p.at(i.inv_freq),
+      [RotaryTable.half]: attrs.half,
+      [RotaryTable.ldo]: pad(cols),
+      [RotaryTable.scale]: bits(attrs.scale),
+    }),
+  },
+  [Op.rotary]: {
+    emit: ({ inputs: i, attrs: a, cols }, p) => ({
+      [Rotary.x]: p.at(i.x),
+      [Rotary.table]: p.at(i.table),
+      [Rotary.heads]: a.heads,
+      [Rotary.head_dim]: a.head_dim,
+      [Rotary.half]: a.half,
+      [Rotary.ldo]: pad(cols),
+      [Rotary.ldx]: p.ld(i.x),
+      [Rotary.ldt]: p.ld(i.table),
+      [Rotary.interleaved]: a.interleaved,
+    }),
+  },
+  [Op.pool]: {
+    emit: ({ inputs: i, attrs, cols }, p) => ({
+      [Pool.x]: p.at(i.x),
+      [Pool.offsets]: p.at(i.offsets),
+      [Pool.visible]: p.at(i.visible),
+      [Pool.mode]: attrs.mode,
+      [Pool.cols]: cols,
+      [Pool.ldo]: pad(cols),
+      [Pool.ldx]: p.ld(i.x),
+    }),
+  },
+  [Op.pack]: {
+    emit(n, p) {
+      const cols = n.cols / n.attrs.heads;
+      return each(n.attrs.heads, (h) => ({
+        [Head.out]: p.at(n) + h * pad(p.size(n.rows)) * cols * 4,
+        [Pack.x]: p.at(n.inputs.x) + h * cols * 4,
+        [Pack.cols]: cols,
+        [Pack.ldx]: p.ld(n.inputs.x),
+      }));
+    },
+  },
+  [Op.unfold]: {
+    emit: ({ inputs: i, attrs, cols }, p) => ({
+      [Unfold.x]: p.at(i.x),
+      [Unfold.offsets]: p.at(i.offsets),
+      [Unfold.visible]: p.at(i.visible),
+      [Unfold.sequences]: p.size("B"),
+      [Unfold.cols]: i.x!.cols,
+      [Unfold.width]: attrs.width,
+      [Unfold.before]: attrs.before,
+      [Unfold.ldo]: pad(cols),
+      [Unfold.ldx]: p.ld(i.x),
+    }),
+  },
+  [Op.top_k]: {
+    // A row of out holds k values, then (from the middle on) their k columns.
+    emit: (n, p) => ({
+      [TopK.index]: p.at(n) + p.ld(n) * 2,
+      [TopK.x]: p.at(n.inputs.x),
+      [TopK.n]: n.inputs.x!.cols,
+      [TopK.k]: n.attrs.k,
+      [TopK.ldo]: p.ld(n),
+      [TopK.ldx]: p.ld(n.inputs.x),
+    }),
+  },
+};

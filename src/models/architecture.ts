@@ -1,0 +1,31 @@
+import type { Config } from "../format/config.ts";
+import type { Outputs } from "../graph/fuse.ts";
+import type { Graph, Value } from "../graph/graph.ts";
+import type { InputRules } from "../runtime/batch.ts";
+
+/** What a checkpoint was trained to do, as the class names in `architectures` say it: BertFor… */
+export type Head = "MaskedLM" | "SequenceClassification" | "TokenClassification" | "QuestionAnswering";
+
+/** What an encoder gives before any head. */
+export interface Body {
+  readonly last_hidden_state: Value;
+  /** The input of each layer, and the last one's output. */
+  readonly hidden_states: readonly Value[];
+  /** Probabilities of each layer's attention. */
+  readonly attentions: readonly Value[];
+  readonly pooler_output?: Value;
+}
+
+/** A model family: how its config and tensors become a graph. */
+export interface Architecture {
+  /** The name of the body in checkpoints with a head: `bert` in `bert.encoder…`. */
+  readonly prefix: string;
+  /** What its ids may be, and how its positions count. */
+  rules(config: Config): InputRules;
+  /** Builds the body; names of its tensors begin with `at`. */
+  body(g: Graph, config: Config, at: string): Body;
+  /** What each head adds: logits, or start_logits and end_logits. */
+  readonly heads: { readonly [H in Head]?: (g: Graph, config: Config, body: Body, at: string) => Outputs };
+  /** Tensors that checkpoints of this family may hold without use, besides heads and position buffers. */
+  readonly ignore?: RegExp;
+}

@@ -1,0 +1,246 @@
+import { InputError } from "../errors.ts";
+import { type Checkpoint, openCheckpoint } from "../format/checkpoint.ts";
+import { Config } from "../format/config.ts";
+import { readJson } from "../format/read.ts";
+import { type ModelFolder, type ModelSource, openFolder, type SourceOptions } from "../format/source.ts";
+import type { Outputs } from "../graph/fuse.ts";
+import { type Dims, Graph, type Value } from "../graph/graph.ts";
+import {
+  type Batch,
+  type EncoderInputs,
+  type InputRules,
+  layOut,
+  scatter,
+  scatterProbabilities,
+} from "../runtime/batch.ts";
+import type { EngineOptions } from "../runtime/engine.ts";
+import { Layout, type MemoryPlan, type Profiled, Session } from "../runtime/session.ts";
+import { Tensor } from "../tensor.ts";
+import { architectureOf } from "./registry.ts";
+
+/** Progress over all files of a load together. */
+export interface Progress {
+  status: "progress" | "done";
+  /** Bytes. */
+  loaded: number;
+  total: number;
+}
+
+export interface LoadOptions extends SourceOptions, EngineOptions {
+  signal?: AbortSignal;
+  progress_callback?: (progress: Progress) => void;
+  /** How weights are kept. Default and, for now, only choice: f32. */
+  dtype?: "f32";
+}
+
+export interface RunOptions {
+  signal?: AbortSignal;
+}
+
+export type ModelOutputs = { [name: string]: Tensor | Tensor[] };
+
+/** Adds a module that follows the transformer, such as Pooling, and says what it is called. */
+export type Extension = (g: Graph, outputs: Outputs) => Outputs;
+
+interface Opened {
+  config: Config;
+  graph: Graph;
+  outputs: Outputs;
+  rules: InputRules;
+  ignore: RegExp;
+  checkpoints: Checkpoint[];
+}
+
+/** Tensors that are no parameters, and heads and poolers that a checkpoint may carry unused. */
+const UNUSED =
+  /(^|\.)(position_ids|token_type_ids|inv_freq)$|^(cls|lm_head|classifier|qa_outputs|pooler|predictions|pre_classifier|vocab_\w+|generator_\w+|discriminator_\w+|sop_classifier|lm_predictions|mask_predictions|head|decoder)\./;
+
+/** Reads config and headers and builds the graph: nothing is loaded yet. `extend` may add modules and open their checkpoints. */
+async function open(
+  folder: ModelFolder,
+  { signal }: { signal?: AbortSignal },
+  prefix = "",
+  modules: readonly string[] = [],
+  extend?: Extension,
+): Promise<Opened> {
+  const json = await readJson(folder, `${prefix}config.json`, signal);
+  if (!json) throw new InputError(`${folder.name} has no ${prefix}config.json`);
+  const config = new Config(json);
+  const { architecture, head } = architectureOf(config);
+  const checkpoints: Checkpoint[] = [];
+  try {
+    checkpoints.push(await openCheckpoint(folder, { signal, prefix }));
+    const shapes = new Map(checkpoints[0].tensors as ReadonlyMap<string, { shape: readonly number[] }>);
+    for (const module of modules) {
+      const checkpoint = await openCheckpoint(folder, { signal, prefix: module });
+      checkpoints.push(prefixed(checkpoint, module));
+      for (const [name, info] of checkpoints.at(-1)!.tensors) shapes.set(name, info);
+    }
+    const graph = new Graph(shapes);
+    const inside = [...shapes.keys()].some((name) => name.startsWith(`${architecture.prefix}.`));
+    const at = inside ? `${architecture.prefix}.` : "";
+    const body = architecture.body(graph, config, at);
+    const outputs: Outputs = { ...body, ...(head && architecture.heads[head]!(graph, config, body, at)) } as never;
+    const ignore = architecture.ignore ? new RegExp(`${UNUSED.source}|${architecture.ignore.source}`) : UNUSED;
+    return {
+      config,
+      graph,
+      outputs: extend ? { ...outputs, ...extend(graph, outputs) } : outputs,
+      rules: architecture.rules(config),
+      ignore,
+      checkpoints,
+    };
+  } catch (error) {
+    for (const c of checkpoints) await c.close();
+    throw error;
+  }
+}
+
+/** A module's tensors under the module's name, so that two modules do not clash. */
+function prefixed(checkpoint: Checkpoint, prefix: string): Checkpoint {
+  const tensors = new Map([...checkpoint.tensors].map(([name, t]) => [prefix + name, { ...t, name: prefix + name }]));
+  return {
+    ...checkpoint,
+    tensors,
+    stream: (sink, options) => checkpoint.stream((info) => sink({ ...info, name: prefix + info.name }), options),
+  };
+}
+
+/** What a run of `batch` sequences of `length` tokens needs. */
+export interface Shape {
+  batch?: number;
+  length: number;
+}
+
+const dimsOf = ({ batch = 1, length }: Shape): Dims => ({
+  T: batch * length,
+  B: batch,
+  P: batch * length * length,
+  S: 0,
+  R: 0,
+});
+
+/** The outputs that a model computes when it is not told which: all but those that are kept for looking inside. */
+const usual = (outputs: Outputs) =>
+  Object.keys(outputs).filter((name) => name !== "hidden_states" && name !== "attentions");
+
+/** A loaded encoder. */
+export class Model {
+  /** Names of what `forward` can give. */
+  readonly outputs: readonly string[];
+
+  constructor(
+    readonly config: Config,
+    readonly session: Session,
+    readonly rules: InputRules,
+  ) {
+    this.outputs = Object.keys(session.layout.outputs);
+  }
+
+  /**
+   * Runs the model. `outputs` names what is wanted (see `model.outputs`); only that is computed. Token outputs are [B, T, …], padded
+   * with zeros; `attentions` are [B, heads, T, T] a layer.
+   * @throws InputError, ShapeError, TokenOutOfRangeError, InputTooLongError, MemoryLimitError, AbortError
+   */
+  async forward(
+    inputs: EncoderInputs,
+    { outputs = usual(this.session.layout.outputs), signal }: RunOptions & { outputs?: readonly string[] } = {},
+  ): Promise<ModelOutputs> {
+    const batch = layOut(inputs, this.rules);
+    return this.session.run(outputs, batch.dims, batch.inputs, (_, copy) => this.#collect(outputs, batch, copy), {
+      signal,
+    });
+  }
+
+  /** Runs the model once and says what each op cost: a run range by range. */
+  async profile(
+    inputs: EncoderInputs,
+    { outputs = usual(this.session.layout.outputs), signal }: RunOptions & { outputs?: readonly string[] } = {},
+  ): Promise<Profiled[]> {
+    const { dims, inputs: laid } = layOut(inputs, this.rules);
+    let steps: Profiled[] = [];
+    const profile = (all: Profiled[]) => {
+      steps = all;
+    };
+    await this.session.run(outputs, dims, laid, () => {}, { signal, profile });
+    return steps;
+  }
+
+  /** Exact bytes of a run at this shape, before anything is allocated for it. */
+  plan(shape: Shape, outputs: readonly string[] = usual(this.session.layout.outputs)): MemoryPlan {
+    return this.session.layout.plan(outputs, dimsOf(shape));
+  }
+
+  #collect(names: readonly string[], batch: Batch, copy: (v: Value) => Float32Array): ModelOutputs {
+    const { B } = batch.dims;
+    const tensor = (v: Value): Tensor => {
+      const data = copy(v);
+      if (v.rows === "B") return new Tensor(data, [B, v.cols]);
+      if (v.rows === "P")
+        return new Tensor(scatterProbabilities(data, v.cols, batch), [B, v.cols, batch.length, batch.length]);
+      const dims = [B, batch.length, ...(v.kind === "view" && v.cols === 1 ? [] : [v.cols])];
+      return new Tensor(scatter(data, v.cols, batch), dims);
+    };
+    const all = this.session.layout.outputs;
+    return Object.fromEntries(
+      names.map((name) => [name, Array.isArray(all[name]) ? all[name].map(tensor) : tensor(all[name] as Value)]),
+    );
+  }
+
+  /** Frees the engine; later calls throw EngineError. */
+  dispose(): void {
+    this.session.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+/** Options of a load that only tasks use: modules behind the transformer. */
+export interface Modules {
+  prefix?: string;
+  modules?: readonly string[];
+  extend?: Extension;
+}
+
+/** Loads a model from a folder, file, URL, hub id or bytes. @throws every error of ./errors but those of inputs */
+export async function loadModel(source: ModelSource, options: LoadOptions & Modules = {}): Promise<Model> {
+  const { signal, progress_callback } = options;
+  const folder = await openFolder(source, options);
+  const opened = await open(folder, options, options.prefix, options.modules, options.extend);
+  const total = opened.checkpoints.reduce((n, c) => n + c.bytes, 0);
+  let loaded = 0;
+  const onProgress = (bytes: number) => {
+    loaded += bytes;
+    progress_callback?.({ status: "progress", loaded, total });
+  };
+  try {
+    const { graph, outputs, checkpoints, ignore } = opened;
+    const session = await Session.load({ nodes: graph.nodes, outputs }, checkpoints, {
+      ...options,
+      ignore,
+      signal,
+      onProgress,
+    });
+    progress_callback?.({ status: "done", loaded, total });
+    return new Model(opened.config, session, opened.rules);
+  } catch (error) {
+    for (const c of opened.checkpoints) await c.close();
+    throw error;
+  }
+}
+
+/** Exact bytes that a model will take, from its config and headers alone: no weights are read, no memory is allocated. */
+export async function plan(
+  source: ModelSource,
+  { batch, length, outputs, ...options }: LoadOptions & Shape & { outputs?: readonly string[] },
+): Promise<MemoryPlan> {
+  const opened = await open(await openFolder(source, options), options);
+  for (const c of opened.checkpoints) await c.close();
+  const layout = new Layout(opened.graph.nodes, opened.outputs, HEAP_BASE);
+  return layout.plan(outputs ?? usual(opened.outputs), dimsOf({ batch, length }));
+}
+
+/** Where weights begin in both builds of the module: checked against the module by a test. */
+const HEAP_BASE = 1024;

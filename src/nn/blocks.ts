@@ -1,0 +1,56 @@
+import { UnsupportedOptionError } from "../errors.ts";
+import type { Config, Names } from "../format/config.ts";
+import type { Graph, Node, Value } from "../graph/graph.ts";
+import { Activation } from "../graph/op.ts";
+
+/** The blocks that the models share, each with the tensor names that its PyTorch module has. */
+
+/** x · weightᵀ + bias; the bias is there if the checkpoint must have it. */
+export function linear(g: Graph, name: string, x: Value, out: number, bias = true): Node {
+  return g.linear(x, g.weight(`${name}.weight`, [out, x.cols]), bias ? g.weight(`${name}.bias`, [out]) : undefined);
+}
+
+export function layerNorm(g: Graph, name: string, x: Value, eps: number, bias = true): Node {
+  return g.layerNorm(
+    x,
+    g.weight(`${name}.weight`, [x.cols]),
+    bias ? g.weight(`${name}.bias`, [x.cols]) : undefined,
+    eps,
+  );
+}
+
+/** A row of the table `name`.weight for each id. */
+export function embedding(g: Graph, name: string, ids: Value, size: number, dim: number): Node {
+  return g.embed(ids, g.weight(`${name}.weight`, [size, dim]));
+}
+
+const ACTIVATIONS: { readonly [name: string]: Activation } = {
+  gelu: Activation.gelu,
+  gelu_python: Activation.gelu,
+  gelu_new: Activation.gelu_tanh,
+  gelu_fast: Activation.gelu_tanh,
+  gelu_pytorch_tanh: Activation.gelu_tanh,
+  quick_gelu: Activation.quick_gelu,
+  relu: Activation.relu,
+  relu2: Activation.relu2,
+  silu: Activation.silu,
+  swish: Activation.silu,
+  tanh: Activation.tanh,
+  sigmoid: Activation.sigmoid,
+  linear: Activation.none,
+};
+
+/** An activation by its name in transformers' ACT2FN. @throws UnsupportedOptionError */
+export function activationOf(name: string, option: string): Activation {
+  if (!Object.hasOwn(ACTIVATIONS, name)) throw new UnsupportedOptionError(option, name, Object.keys(ACTIVATIONS));
+  return ACTIVATIONS[name];
+}
+
+export function configActivation(config: Config, names: Names, otherwise: string): Activation {
+  return activationOf(config.string(names, undefined, otherwise), `${config.file}: ${[names].flat()[0]}`);
+}
+
+/** The hidden state of each sequence's first token, which classifiers read: [B, cols]. */
+export function firstToken(g: Graph, x: Value): Node {
+  return g.embed(g.input("first_rows", "B"), x);
+}

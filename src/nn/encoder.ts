@@ -1,0 +1,60 @@
+import type { AttentionOptions, Graph, Value } from "../graph/graph.ts";
+import type { Activation } from "../graph/op.ts";
+import { layerNorm, linear } from "./blocks.ts";
+
+/** What a checkpoint calls the parts of one layer. */
+export interface LayerNames {
+  readonly query: string;
+  readonly key: string;
+  readonly value: string;
+  readonly output: string;
+  readonly attention_norm: string;
+  readonly up: string;
+  readonly down: string;
+  readonly norm: string;
+}
+
+export interface LayerOptions {
+  readonly attention: AttentionOptions;
+  readonly intermediate_size: number;
+  readonly activation: Activation;
+  readonly eps: number;
+}
+
+/** The encoder layer of arXiv:1706.03762: attention and feed-forward, each added to its input and normalised after that. */
+export function postNormLayer(
+  g: Graph,
+  names: LayerNames,
+  x: Value,
+  o: LayerOptions,
+): { x: Value; probabilities: Value } {
+  const [q, k, v] = [names.query, names.key, names.value].map((name) => linear(g, name, x, x.cols));
+  const attended = g.attention(q, k, v, o.attention);
+  const projected = linear(g, names.output, attended.out, x.cols);
+  const y = layerNorm(g, names.attention_norm, g.add(projected, x), o.eps);
+  return { x: postNormFeedForward(g, names, y, o), probabilities: attended.probabilities };
+}
+
+/** LayerNorm(x + down(activation(up(x)))). */
+export function postNormFeedForward(
+  g: Graph,
+  names: Pick<LayerNames, "up" | "down" | "norm">,
+  x: Value,
+  o: Omit<LayerOptions, "attention">,
+): Value {
+  const inner = g.activation(linear(g, names.up, x, o.intermediate_size), o.activation);
+  return layerNorm(g, names.norm, g.add(linear(g, names.down, inner, x.cols), x), o.eps);
+}
+
+/** Applies `layer` `count` times and keeps what lies between, as transformers' `hidden_states` and `attentions` do. */
+export function stack(x: Value, count: number, layer: (x: Value, i: number) => { x: Value; probabilities: Value }) {
+  const hidden_states = [x];
+  const attentions: Value[] = [];
+  for (let i = 0; i < count; i++) {
+    const { x: next, probabilities } = layer(x, i);
+    hidden_states.push(next);
+    attentions.push(probabilities);
+    x = next;
+  }
+  return { last_hidden_state: x, hidden_states, attentions };
+}

@@ -1,0 +1,50 @@
+import type { Config } from "../format/config.ts";
+import type { Outputs } from "../graph/fuse.ts";
+import type { Graph, Value } from "../graph/graph.ts";
+import type { Activation } from "../graph/op.ts";
+import { layerNorm, linear } from "./blocks.ts";
+
+/** The last layer of a classifier: a logit for each of the config's labels. */
+export function classifier(g: Graph, config: Config, name: string, x: Value): Outputs {
+  return { logits: linear(g, name, x, config.labels().length) };
+}
+
+/** Start and end of an answer: a logit for each token and bound. */
+export function questionAnswering(g: Graph, name: string, x: Value): Outputs {
+  const logits = linear(g, name, x, 2);
+  return { start_logits: g.columns(logits, 0, 1), end_logits: g.columns(logits, 1, 1) };
+}
+
+/** Dense layer and activation before the last one. */
+export function dense(g: Graph, name: string, x: Value, kind: Activation, out = x.cols, bias = true): Value {
+  return g.activation(linear(g, name, x, out, bias), kind);
+}
+
+export interface MaskedLMNames {
+  /** Dense layer and norm before the decoder. */
+  readonly dense: string;
+  readonly norm: string;
+  /** What the decoder's own weight and bias are called where they are not tied. */
+  readonly decoder: string;
+  /** The bias of a tied decoder. */
+  readonly bias: string;
+  /** The embedding table. */
+  readonly words: string;
+}
+
+/** The masked-language head: dense, activation, norm, then the embedding table as projection (or a decoder of its own). */
+export function maskedLM(
+  g: Graph,
+  config: Config,
+  names: MaskedLMNames,
+  x: Value,
+  o: { activation: Activation; eps: number; width?: number },
+): Outputs {
+  const { width = x.cols } = o;
+  const y = layerNorm(g, names.norm, dense(g, names.dense, x, o.activation, width), o.eps);
+  const vocab_size = config.int("vocab_size");
+  const tied = config.bool("tie_word_embeddings", true);
+  const weight = g.weight(tied ? `${names.words}.weight` : `${names.decoder}.weight`, [vocab_size, width]);
+  const own = !tied && g.has(`${names.decoder}.bias`) ? `${names.decoder}.bias` : names.bias;
+  return { logits: g.linear(y, weight, g.weight(own, [vocab_size])) };
+}

@@ -1,0 +1,197 @@
+import { InputError, InputTooLongError, ShapeError, TokenOutOfRangeError } from "../errors.ts";
+import type { Dims } from "../graph/graph.ts";
+import { Invisible } from "../graph/op.ts";
+
+export type Numbers = ArrayLike<number> | ArrayLike<bigint>;
+/** Whole numbers by sequence: a tensor [B, T] (or [T]), or nested arrays whose rows may differ in length, or one sequence alone. */
+export type Ids = { readonly data: Numbers; readonly dims: readonly number[] } | Numbers | readonly Numbers[];
+
+/** Inputs of an encoder, named as in transformers. Rows shorter than the longest are padded, and the padding costs nothing. */
+export interface EncoderInputs {
+  input_ids: Ids;
+  /** 1: the token counts, 0: it is padding. Left pads and holes are allowed. */
+  attention_mask?: Ids;
+  token_type_ids?: Ids;
+  position_ids?: Ids;
+}
+
+/** What a model says of its inputs. */
+export interface InputRules {
+  /** How many rows the table of each input has: ids must lie below. */
+  readonly sizes: { readonly [input: string]: number };
+  /** Positions count the tokens that are not this id, from this number + 1 on (RoBERTa); else they count all, from 0 on. */
+  readonly padded_positions?: number;
+  /** Rows within the last visible one stay even if masked: the model mixes neighbours. */
+  readonly keep_holes?: boolean;
+  /** Heads of an attention, for where the probabilities of each sequence begin. */
+  readonly heads: number;
+}
+
+/** Sequences laid end to end without padding, and the way back to the padded form. */
+export interface Batch {
+  readonly dims: Dims;
+  /** Padded length. */
+  readonly length: number;
+  /** Place of each row in the padded batch: sequence · length + column. */
+  readonly rows: Int32Array;
+  /** Rows of each sequence start here; one more than there are sequences. */
+  readonly offsets: Int32Array;
+  /** What programs read by name. An input that is absent is a null pointer. */
+  readonly inputs: { readonly [name: string]: Int32Array | undefined };
+}
+
+interface Padded {
+  data: Int32Array;
+  lengths: number[];
+  length: number;
+}
+
+/** Any accepted form as rows of equal length, -1 where a ragged row has nothing. */
+function padded(name: string, ids: Ids): Padded {
+  const int = (v: unknown, at: number): number => {
+    const n = Number(v);
+    if (!Number.isInteger(n) || typeof v === "string" || Math.abs(n) > 0x7fffffff)
+      throw new InputError(`${name}[${at}] is ${v}, not a whole number`);
+    return n;
+  };
+  if (ids && "dims" in ids) {
+    const [b, t] = ids.dims.length === 1 ? [1, ids.dims[0]] : ids.dims;
+    if (ids.dims.length > 2 || b * t !== ids.data.length) throw new ShapeError(name, ["B", "T"], ids.dims);
+    return { data: Int32Array.from(ids.data as ArrayLike<number>, int), lengths: new Array(b).fill(t), length: t };
+  }
+  if (typeof ids !== "object" || !ids || typeof ids.length !== "number")
+    throw new InputError(`${name} must be a tensor or arrays of ids`);
+  const list = (ids.length && typeof ids[0] === "object" ? ids : [ids]) as readonly Numbers[];
+  const lengths = Array.from(list, (row) => row.length);
+  const length = Math.max(0, ...lengths);
+  const data = new Int32Array(list.length * length).fill(-1);
+  for (const [b, row] of list.entries()) {
+    data.set(
+      Array.from(row as ArrayLike<number>, (v, t) => int(v, b * length + t)),
+      b * length,
+    );
+  }
+  return { data, lengths, length };
+}
+
+/** Lays inputs out without padding. @throws InputError, ShapeError, TokenOutOfRangeError, InputTooLongError */
+export function layOut(inputs: EncoderInputs, { sizes, padded_positions: pad, keep_holes, heads }: InputRules): Batch {
+  for (const name of Object.keys(inputs)) {
+    const known = name === "attention_mask" || name === "position_ids" || name in sizes;
+    if (!known && inputs[name as keyof EncoderInputs] !== undefined)
+      throw new InputError(
+        `this model has no input ${name}; it takes ${[...Object.keys(sizes), "attention_mask"].join(", ")}`,
+      );
+  }
+  const ids = padded("input_ids", inputs.input_ids);
+  const { length } = ids;
+  const B = ids.lengths.length;
+  if (!B || !length) throw new InputError("input_ids is empty");
+  const like = (name: "attention_mask" | "token_type_ids" | "position_ids") => {
+    const value = inputs[name];
+    if (value === undefined) return undefined;
+    const p = padded(name, value);
+    if (p.lengths.length !== B || p.length !== length)
+      throw new ShapeError(name, [B, length], [p.lengths.length, p.length]);
+    return p.data;
+  };
+  const mask = like("attention_mask");
+  const types = like("token_type_ids");
+  const given = like("position_ids");
+  const sees = (b: number, t: number) => t < ids.lengths[b] && (!mask || mask[b * length + t] > 0);
+
+  const rows: number[] = [];
+  const offsets = new Int32Array(B + 1);
+  let moved = false;
+  let hidden = false;
+  for (let b = 0; b < B; b++) {
+    let end = length;
+    while (end > 1 && !sees(b, end - 1)) end--;
+    for (let t = 0; t < end; t++) {
+      const visible = sees(b, t);
+      // The first token stays even if masked: transformers' heads read it.
+      if (!visible && t > 0 && !keep_holes) continue;
+      if (rows.length - offsets[b] !== t) moved = true;
+      if (!visible) hidden = true;
+      rows.push(b * length + t);
+    }
+    offsets[b + 1] = rows.length;
+  }
+  const pick = (of: (place: number) => number) => Int32Array.from(rows, of);
+  const inRange = (name: string, values: Int32Array) => {
+    const size = sizes[name];
+    values.forEach((id, i) => {
+      if (id < 0 || id >= size) throw new TokenOutOfRangeError(rows[i], id, size, name);
+    });
+    return values;
+  };
+  const column = pick((place) => place % length);
+  let position_ids = given && pick((place) => given[place]);
+  if (!position_ids && pad !== undefined) {
+    // arXiv:1907.11692's implementation: counted over the padded row, whatever the mask says.
+    const counted = new Int32Array(B * length);
+    for (let b = 0, n = 0; b < B; b++, n = 0)
+      for (let t = b * length; t < (b + 1) * length; t++) counted[t] = ids.data[t] === pad ? pad : pad + ++n;
+    position_ids = pick((place) => counted[place]);
+  }
+  position_ids ??= column;
+  if (sizes.position_ids) {
+    const most = position_ids.reduce((a, v) => Math.max(a, v), 0);
+    if (most >= sizes.position_ids && !given)
+      throw new InputTooLongError(length, sizes.position_ids - (pad === undefined ? 0 : pad + 1));
+    inRange("position_ids", position_ids);
+  }
+  const lengths = Array.from({ length: B }, (_, b) => offsets[b + 1] - offsets[b]);
+  const tap_offsets = new Int32Array(B);
+  for (let b = 1; b < B; b++) tap_offsets[b] = tap_offsets[b - 1] + heads * lengths[b - 1] ** 2;
+  const visible = hidden ? pick((place) => +sees(Math.floor(place / length), place % length)) : undefined;
+  const P = lengths.reduce((n, t) => n + t * t, 0);
+  return {
+    dims: { T: rows.length, B, P, S: 0, R: 0 },
+    length,
+    rows: Int32Array.from(rows),
+    offsets,
+    inputs: {
+      input_ids: inRange(
+        "input_ids",
+        pick((place) => ids.data[place]),
+      ),
+      token_type_ids: inRange(
+        "token_type_ids",
+        pick((place) => types?.[place] ?? 0),
+      ),
+      position_ids,
+      offsets,
+      tap_offsets,
+      first_rows: offsets.subarray(0, B),
+      visible,
+      index: moved || hidden ? column : undefined,
+      key_index: moved || hidden ? column.map((c, i) => (visible && !visible[i] ? Invisible.position : c)) : undefined,
+    },
+  };
+}
+
+/** Rows of f32 by kept row, put where they belong in the padded batch; zeros elsewhere. [T, cols] -> [B, length, cols]. */
+export function scatter(rows: Float32Array, cols: number, { rows: places, dims: { B }, length }: Batch): Float32Array {
+  if (places.length === B * length) return rows;
+  const out = new Float32Array(B * length * cols);
+  for (const [i, place] of places.entries()) out.set(rows.subarray(i * cols, (i + 1) * cols), place * cols);
+  return out;
+}
+
+/** Probabilities [head][query][key] of each sequence, put into [B, heads, length, length]; masked keys and rows are zeros. */
+export function scatterProbabilities(
+  from: Float32Array,
+  heads: number,
+  { rows, offsets, dims: { B }, length }: Batch,
+): Float32Array {
+  const out = new Float32Array(B * heads * length * length);
+  let at = 0;
+  for (let b = 0; b < B; b++) {
+    const columns = rows.subarray(offsets[b], offsets[b + 1]).map((place) => place % length);
+    for (let h = 0; h < heads; h++) {
+      for (const q of columns) for (const k of columns) out[((b * heads + h) * length + q) * length + k] = from[at++];
+    }
+  }
+  return out;
+}

@@ -1,0 +1,140 @@
+import { instantiate } from "@assemblyscript/loader";
+import { EngineError, throwIfAborted } from "../errors.ts";
+import type { Step } from "../graph/lower.ts";
+import { type Build, platform } from "../platform.ts";
+import { Memory } from "./memory.ts";
+
+/** What assembly/index.ts exports. */
+interface Exports extends Record<string, unknown> {
+  run(program: number, first: number, last: number, part: number, parts: number): void;
+  convert(out: number, bytes: number, count: number, dtype: number): void;
+  pack_rows(out: number, bytes: number, first: number, rows: number, k: number, dtype: number): void;
+  pack_columns(out: number, bytes: number, first: number, rows: number, n: number, k: number, dtype: number): void;
+  version(): number;
+  __heap_base: WebAssembly.Global;
+}
+
+const VERSION = 1;
+
+export interface EngineOptions {
+  /** Bytes of linear memory that may be used; at most 4 GiB, the default. */
+  memory_limit?: number;
+  /** The same bits on every engine: the build without fused multiply-adds. */
+  deterministic?: boolean;
+  /** A compiled module, or its bytes, in place of the one that ships. */
+  wasm?: WebAssembly.Module | BufferSource;
+}
+
+/** A module of one function with an i8x16.relaxed_swizzle: engines without relaxed SIMD refuse it. */
+// biome-ignore format: bytes
+const RELAXED = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15, 253, 128, 2, 11);
+
+let relaxed: boolean | undefined;
+
+/** The build that this host runs. */
+export function supportedBuild(): Build {
+  relaxed ??= WebAssembly.validate(RELAXED);
+  return relaxed ? "relaxed" : "simd";
+}
+
+/** Milliseconds of work between two turns of the event loop, and in one call of the module. */
+const TURN = 25;
+const CALL = 12;
+
+/** One instance of the module and its memory. Calls on it queue; a long run gives the event loop its turn. */
+export class Engine {
+  readonly build: Build;
+  readonly memory: Memory;
+  /** First byte that is free for weights. */
+  readonly base: number;
+  readonly exports: Exports;
+  #queue: Promise<unknown> = Promise.resolve();
+  #disposed = false;
+  /** Work a millisecond, as far as seen; a slow guess at first, so that the first call is short. */
+  #rate = 2e6;
+
+  private constructor(build: Build, memory: Memory, exports: Exports) {
+    this.build = build;
+    this.memory = memory;
+    this.exports = exports;
+    this.base = exports.__heap_base.value as number;
+  }
+
+  /** @throws EngineError if the host has no WebAssembly SIMD or the module is of another version. */
+  static async create(options: EngineOptions = {}): Promise<Engine> {
+    const build = options.deterministic ? "simd" : supportedBuild();
+    const memory = new Memory(options.memory_limit);
+    try {
+      const module = options.wasm ?? (await platform().module(build));
+      const { exports } = await instantiate<Exports>(module as WebAssembly.Module, { env: { memory: memory.memory } });
+      if (exports.version() !== VERSION)
+        throw new EngineError(`the module is version ${exports.version()}, this library needs ${VERSION}`);
+      return new Engine(build, memory, exports);
+    } catch (cause) {
+      if (cause instanceof WebAssembly.CompileError)
+        throw new EngineError("this host cannot compile WebAssembly with SIMD", { cause });
+      throw cause;
+    }
+  }
+
+  /** Runs `work` when all earlier work is done, whether or not that failed. */
+  enqueue<T>(work: () => Promise<T> | T): Promise<T> {
+    const done = this.#queue.then(() => {
+      if (this.#disposed) throw new EngineError("the engine was disposed");
+      return work();
+    });
+    this.#queue = done.catch(() => {});
+    return done;
+  }
+
+  /** Executes the op list at `program`. Call it within `enqueue`. @throws AbortError between ranges, EngineError if the module traps. */
+  async run(program: number, steps: readonly Step[], signal?: AbortSignal): Promise<void> {
+    let turn = performance.now();
+    let since = 0;
+    const call = async (first: number, last: number, cost: number, part = 0, parts = 1) => {
+      const start = performance.now();
+      this.call(program, first, last, part, parts);
+      const now = performance.now();
+      if (now - start > 1) this.#rate = cost / (now - start);
+      since += cost;
+      // A clock that stands still between I/O (Workers) says nothing: then the work done is counted instead.
+      if (now > turn ? now - turn < TURN : since < TURN * this.#rate) return;
+      await platform().pause();
+      throwIfAborted(signal);
+      since = 0;
+      turn = performance.now();
+    };
+    throwIfAborted(signal);
+    for (let i = 0; i < steps.length; ) {
+      const { first } = steps[i];
+      let cost = 0;
+      while (i < steps.length && (cost === 0 || cost + costOf(steps[i]) < CALL * this.#rate))
+        cost += costOf(steps[i++]);
+      const { last } = steps[i - 1];
+      const parts = Math.ceil(cost / (2 * CALL * this.#rate));
+      if (parts === 1) await call(first, last, cost);
+      else
+        for (let r = first; r < last; r++)
+          for (let p = 0; p < parts; p++) await call(r, r + 1, cost / parts / (last - first), p, parts);
+    }
+  }
+
+  /** One call of the module's executor. */
+  call(program: number, first: number, last: number, part = 0, parts = 1): void {
+    try {
+      this.exports.run(program, first, last, part, parts);
+    } catch (cause) {
+      throw new EngineError(`the module trapped: ${cause}`, { cause });
+    }
+  }
+
+  /** After this every call fails with EngineError; the memory is free once nothing refers to the engine. */
+  dispose(): void {
+    this.#disposed = true;
+  }
+}
+
+/** Work in units of about one multiply-add of matmul: a byte moved counts as two. */
+function costOf(step: Step): number {
+  return step.flops + 2 * step.bytes + 1;
+}

@@ -1,0 +1,164 @@
+import { InputError } from "../errors.ts";
+import type { Checkpoint } from "../format/checkpoint.ts";
+import type { StreamOptions } from "../format/safetensors.ts";
+import { base, fuse, type Outputs } from "../graph/fuse.ts";
+import type { Dims, Node, Value } from "../graph/graph.ts";
+import { type Bound, bytesOf, Program, type Step } from "../graph/lower.ts";
+import type { Op } from "../graph/op.ts";
+import { align } from "../graph/plan.ts";
+import { Engine, type EngineOptions } from "./engine.ts";
+import { Memory } from "./memory.ts";
+import { Weights } from "./weights.ts";
+
+export type RunInputs = { readonly [name: string]: Int32Array | Float32Array | undefined };
+
+/** Bytes of an engine's memory, exact: what `total` says is what the memory is after a first run of these dims, in whole pages. */
+export interface MemoryPlan {
+  /** Weights and what is computed from them at load. */
+  weights: number;
+  scratch: number;
+  total: number;
+}
+
+/** What one op of a run cost. */
+export interface Profiled {
+  op: Op;
+  rows: number;
+  cols: number;
+  milliseconds: number;
+  /** Billions of floating-point operations a second, of ops that are counted so. */
+  gflops?: number;
+  /** Bytes read and written, each value once. */
+  bytes: number;
+}
+
+const NO_DIMS: Dims = { T: 0, B: 0, P: 0, S: 0, R: 0 };
+
+/** A fused graph laid out in memory: what can be said of it before any memory exists. */
+export class Layout {
+  readonly outputs: Outputs;
+  readonly weights: Weights;
+  /** Computes what depends on weights alone. */
+  readonly prologue: Program;
+  readonly #nodes: readonly Node[];
+  readonly #programs = new Map<string, Program>();
+  /** First byte of scratch. */
+  readonly end: number;
+
+  constructor(nodes: readonly Node[], outputs: Outputs, from: number) {
+    const fused = fuse(nodes, outputs);
+    this.#nodes = fused.nodes;
+    this.outputs = fused.outputs;
+    this.weights = new Weights(fused.nodes, from);
+    const kept = new Set<Node>();
+    for (const n of fused.nodes) {
+      if (n.constant) continue;
+      for (const v of Object.values(n.inputs)) {
+        const b = v && base(v);
+        if (b?.kind === "node" && b.constant) kept.add(b);
+      }
+    }
+    this.prologue = new Program(fused.nodes, [...kept], this.weights);
+    this.end = this.weights.end;
+    for (const n of kept) {
+      this.weights.place(n, this.end);
+      this.end = align(this.end + bytesOf(n, NO_DIMS));
+    }
+  }
+
+  /** The values of some outputs. @throws InputError naming an unknown one */
+  values(names: readonly string[]): Value[] {
+    return names.flatMap((name) => {
+      const value = Object.hasOwn(this.outputs, name) ? this.outputs[name] : undefined;
+      if (!value)
+        throw new InputError(`the model has no output "${name}"; it has ${Object.keys(this.outputs).join(", ")}`);
+      return value as Value | Value[];
+    });
+  }
+
+  /** The program that computes some outputs, made once. */
+  program(names: readonly string[]): Program {
+    const key = [...names].sort().join();
+    const program = this.#programs.get(key) ?? new Program(this.#nodes, this.values(names), this.weights);
+    this.#programs.set(key, program);
+    return program;
+  }
+
+  plan(names: readonly string[], dims: Dims): MemoryPlan {
+    const scratch = Math.max(this.program(names).bytes(dims), this.prologue.bytes(NO_DIMS));
+    return { weights: this.end, scratch, total: Memory.pages(this.end + scratch) };
+  }
+}
+
+/** A graph with its weights in an engine of its own. */
+export class Session {
+  private constructor(
+    readonly engine: Engine,
+    readonly layout: Layout,
+  ) {}
+
+  /** Lays out `nodes`, loads the checkpoints' weights and computes what depends on weights alone. */
+  static async load(
+    graph: { nodes: readonly Node[]; outputs: Outputs },
+    checkpoints: readonly Checkpoint[],
+    options: EngineOptions & StreamOptions & { ignore?: RegExp } = {},
+  ): Promise<Session> {
+    const engine = await Engine.create(options);
+    const session = new Session(engine, new Layout(graph.nodes, graph.outputs, engine.base));
+    const { layout } = session;
+    await layout.weights.load(engine, checkpoints, options.ignore ?? /^$/, options);
+    const bytes = layout.prologue.bytes(NO_DIMS);
+    engine.memory.ensure(layout.end + bytes);
+    await session.#execute(layout.prologue.bind(NO_DIMS, layout.end, layout.weights), options.signal);
+    return session;
+  }
+
+  /** Runs the program of `names`; `read` copies out what it needs while the results are still in place. */
+  run<T>(
+    names: readonly string[],
+    dims: Dims,
+    inputs: RunInputs,
+    read: (values: Value[], copy: (v: Value) => Float32Array) => T,
+    options: { signal?: AbortSignal; profile?: (steps: Profiled[]) => void } = {},
+  ): Promise<T> {
+    return this.engine.enqueue(async () => {
+      const { layout, engine } = this;
+      const program = layout.program(names);
+      engine.memory.ensure(layout.end + program.bytes(dims));
+      const bound = program.bind(dims, layout.end, layout.weights, (v) => inputs[v.name] === undefined);
+      for (const input of program.inputs) {
+        const data = inputs[input.name];
+        if (data?.length) engine.memory.write(bound.address(input), data, input.cols, bound.ld(input));
+      }
+      await this.#execute(bound, options.signal, options.profile);
+      const copy = (v: Value) => {
+        const rows = typeof v.rows === "number" ? v.rows : dims[v.rows];
+        return engine.memory.read(bound.address(v), rows, v.cols, bound.ld(v));
+      };
+      return read(layout.values(names), copy);
+    });
+  }
+
+  async #execute(bound: Bound, signal?: AbortSignal, profile?: (steps: Profiled[]) => void): Promise<void> {
+    const { engine } = this;
+    if (!bound.steps.length) return;
+    engine.memory.write(bound.at, bound.words);
+    if (!profile) return engine.run(bound.at, bound.steps, signal);
+    const profiled: Profiled[] = [];
+    for (const step of bound.steps) {
+      const start = performance.now();
+      await engine.run(bound.at, [step], signal);
+      profiled.push(measured(step, performance.now() - start));
+    }
+    profile(profiled);
+  }
+
+  dispose(): void {
+    this.engine.dispose();
+  }
+}
+
+function measured({ node, flops, bytes, rows }: Step, milliseconds: number): Profiled {
+  const gflops = flops ? flops / milliseconds / 1e6 : undefined;
+  return { op: node.op as Op, rows, cols: node.cols, milliseconds, gflops, bytes };
+}
