@@ -6,3 +6,8 @@ export { run } from "./program";
 export function version(): i32 {
   return 1;
 }
+
+/** First byte behind the module's own data: the host's memory plan begins there. */
+export function heap_base(): usize {
+  return __heap_base;
+}

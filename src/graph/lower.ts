@@ -143,7 +143,7 @@ export class Program {
     });
     const at = (v: Value | undefined): number =>
       v?.kind === "view" ? at(v.of) + v.offset * 4 : v ? (addresses.get(v) ?? residents.at(v) ?? 0) : 0;
-    const place = { at, ld: stride, size: (d: Dim) => size(dims, d), panels: residents.panels };
+    const place = { at, ld: stride, size: (d: Dim) => size(dims, d), panels: (v: Value) => residents.panels(v) };
     const { records, steps } = this.#emit(place, (n) => scratches.get(n) ?? 0);
     const words = new Int32Array(records.length * Head.words);
     records.forEach((record, i) => {

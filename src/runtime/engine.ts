@@ -11,7 +11,7 @@ interface Exports extends Record<string, unknown> {
   pack_rows(out: number, bytes: number, first: number, rows: number, k: number, dtype: number): void;
   pack_columns(out: number, bytes: number, first: number, rows: number, n: number, k: number, dtype: number): void;
   version(): number;
-  __heap_base: WebAssembly.Global;
+  heap_base(): number;
 }
 
 const VERSION = 1;
@@ -57,7 +57,7 @@ export class Engine {
     this.build = build;
     this.memory = memory;
     this.exports = exports;
-    this.base = exports.__heap_base.value as number;
+    this.base = exports.heap_base();
   }
 
   /** @throws EngineError if the host has no WebAssembly SIMD or the module is of another version. */
