@@ -1,6 +1,7 @@
 import { instantiate } from "@assemblyscript/loader";
 import { EngineError, throwIfAborted } from "../errors.ts";
 import type { Step } from "../graph/lower.ts";
+import { align } from "../graph/plan.ts";
 import { type Build, platform } from "../platform.ts";
 import { Memory } from "./memory.ts";
 
@@ -48,6 +49,8 @@ export class Engine {
   /** First byte that is free for weights. */
   readonly base: number;
   readonly exports: Exports;
+  /** What is reserved for good, by address. */
+  #blocks: { at: number; end: number }[] = [];
   #queue: Promise<unknown> = Promise.resolve();
   #disposed = false;
   /** Work a millisecond, as far as seen; a slow guess at first, so that the first call is short. */
@@ -75,6 +78,25 @@ export class Engine {
         throw new EngineError("this host cannot compile WebAssembly with SIMD", { cause });
       throw cause;
     }
+  }
+
+  /** First byte behind all that is reserved: scratch begins here. */
+  get top(): number {
+    return this.#blocks.at(-1)?.end ?? this.base;
+  }
+
+  /** Keeps `bytes` (a multiple of 64) for good, in the lowest gap that holds them, and says where. */
+  reserve(bytes: number): number {
+    let at = align(this.base);
+    let i = 0;
+    for (; i < this.#blocks.length && this.#blocks[i].at < at + bytes; i++) at = this.#blocks[i].end;
+    this.#blocks.splice(i, 0, { at, end: at + bytes });
+    return at;
+  }
+
+  /** Gives back what was reserved at `at`. */
+  release(at: number): void {
+    this.#blocks = this.#blocks.filter((b) => b.at !== at);
   }
 
   /** Runs `work` when all earlier work is done, whether or not that failed. */
@@ -132,6 +154,17 @@ export class Engine {
   dispose(): void {
     this.#disposed = true;
   }
+}
+
+let shared: Promise<Engine> | undefined;
+
+/** The engine of all small layers that are used by themselves: a memory costs at least a page and never shrinks. */
+export function sharedEngine(): Promise<Engine> {
+  shared ??= Engine.create();
+  shared.catch(() => {
+    shared = undefined;
+  });
+  return shared;
 }
 
 /** Work in units of about one multiply-add of matmul: a byte moved counts as two. */

@@ -90,27 +90,37 @@ export class Layout {
   }
 }
 
-/** A graph with its weights in an engine of its own. */
+/** A graph with its weights in an engine, of its own unless it is given one. */
 export class Session {
   private constructor(
     readonly engine: Engine,
     readonly layout: Layout,
+    readonly shared: boolean,
+    readonly from: number,
   ) {}
 
   /** Lays out `nodes`, loads the checkpoints' weights and computes what depends on weights alone. */
   static async load(
-    graph: { nodes: readonly Node[]; outputs: Outputs },
+    { nodes, outputs }: { nodes: readonly Node[]; outputs: Outputs },
     checkpoints: readonly Checkpoint[],
-    options: EngineOptions & StreamOptions & { ignore?: RegExp } = {},
+    options: EngineOptions & StreamOptions & { ignore?: RegExp; engine?: Engine } = {},
   ): Promise<Session> {
-    const engine = await Engine.create(options);
-    const session = new Session(engine, new Layout(graph.nodes, graph.outputs, engine.base));
-    const { layout } = session;
-    await layout.weights.load(engine, checkpoints, options.ignore ?? /^$/, options);
-    const bytes = layout.prologue.bytes(NO_DIMS);
-    engine.memory.ensure(layout.end + bytes);
-    await session.#execute(layout.prologue.bind(NO_DIMS, layout.end, layout.weights), options.signal);
-    return session;
+    const engine = options.engine ?? (await Engine.create(options));
+    return engine.enqueue(async () => {
+      let layout = new Layout(nodes, outputs, align(engine.base));
+      const from = engine.reserve(layout.end - align(engine.base));
+      if (from !== align(engine.base)) layout = new Layout(nodes, outputs, from);
+      try {
+        const session = new Session(engine, layout, engine === options.engine, from);
+        await layout.weights.load(engine, checkpoints, options.ignore ?? /^$/, options);
+        engine.memory.ensure(engine.top + layout.prologue.bytes(NO_DIMS));
+        await session.#execute(layout.prologue.bind(NO_DIMS, engine.top, layout.weights), options.signal);
+        return session;
+      } catch (error) {
+        engine.release(from);
+        throw error;
+      }
+    });
   }
 
   /** Runs the program of `names`; `read` copies out what it needs while the results are still in place. */
@@ -124,8 +134,8 @@ export class Session {
     return this.engine.enqueue(async () => {
       const { layout, engine } = this;
       const program = layout.program(names);
-      engine.memory.ensure(layout.end + program.bytes(dims));
-      const bound = program.bind(dims, layout.end, layout.weights, (v) => inputs[v.name] === undefined);
+      engine.memory.ensure(engine.top + program.bytes(dims));
+      const bound = program.bind(dims, engine.top, layout.weights, (v) => inputs[v.name] === undefined);
       for (const input of program.inputs) {
         const data = inputs[input.name];
         if (data?.length) engine.memory.write(bound.address(input), data, input.cols, bound.ld(input));
@@ -154,7 +164,8 @@ export class Session {
   }
 
   dispose(): void {
-    this.engine.dispose();
+    if (this.shared) this.engine.release(this.from);
+    else this.engine.dispose();
   }
 }
 

@@ -33,7 +33,10 @@ export class Weights implements Residents {
   /** First byte behind them. */
   readonly end: number;
 
-  constructor(nodes: readonly Node[], from: number) {
+  constructor(
+    nodes: readonly Node[],
+    readonly from: number,
+  ) {
     const values = new Set<Value>();
     for (const n of nodes) {
       for (const [name, input] of Object.entries(n.inputs)) {
@@ -107,7 +110,8 @@ export class Weights implements Residents {
     }
     const missing = [...this.#landings.keys()].filter((name) => !found.has(name));
     if (missing.length || unexpected.length) throw new WeightsError(missing, unexpected);
-    engine.memory.ensure(this.end + Math.max(WINDOW, row));
+    engine.memory.ensure(engine.top + Math.max(WINDOW, row));
+    engine.memory.u8(this.from, this.end - this.from).fill(0); // what is not written is padding
     for (const c of this.#constants) engine.memory.write(this.#at.get(c)!, c.data);
     for (const c of checkpoints) await c.stream((info) => this.#target(engine, info), options);
   }
@@ -122,7 +126,7 @@ export class Weights implements Residents {
     const bytes = width * size;
     const capacity = Math.max(1, Math.floor(WINDOW / bytes));
     const rows = capacity > 8 ? capacity & ~7 : capacity;
-    const window = this.end;
+    const window = engine.top;
     let row = 0;
     return {
       window: () => engine.memory.u8(window, rows * bytes),
