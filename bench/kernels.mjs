@@ -1,6 +1,6 @@
 /**
  * The matmul kernel by itself: GFLOP/s for the shapes of MiniLM's Linear layers, against a loop of multiply-adds that touches registers alone, in
- * interleaved rounds. Results are checked against a plain double-precision sum. Calls the module's `run` with records of one op.
+ * interleaved rounds, by processor time. Results are checked against a plain double-precision sum. Calls the module's `run` with records of one op.
  */
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { basename } from "node:path";
@@ -12,7 +12,7 @@ import { interleave, quartiles, table } from "./measure.mjs";
 const root = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
 const { values: options } = parseArgs({
   options: {
-    modules: { type: "string", default: `${root("build/relaxed.wasm")},${root("build/simd.wasm")}` },
+    modules: { type: "string", default: `${root("dist/wasm/relaxed.wasm")},${root("dist/wasm/simd.wasm")}` },
     rows: { type: "string", default: "17,120,128" },
     shapes: { type: "string", default: "384x384,1536x384,384x1536" },
     rounds: { type: "string", default: "15" },
@@ -24,7 +24,7 @@ const { values: options } = parseArgs({
 });
 if (options.help) {
   console.log(`usage: node kernels.mjs [options]
-  --modules LIST  .wasm files (default build/relaxed.wasm and build/simd.wasm)
+  --modules LIST  .wasm files (default ../dist/wasm/relaxed.wasm and simd.wasm)
   --rows LIST     rows of activations (default 17,120,128)
   --shapes LIST   weights, outputs x inputs (default 384x384,1536x384,384x1536)
   --rounds N, --turn MS, --warmup MS, --json FILE`);
@@ -64,12 +64,12 @@ async function measure(path) {
   const kernel = await matmuls(path, cases);
   const samples = await interleave([peak.run, ...kernel], pace);
   const rate = (flops, ms) => flops / ms / 1e6;
-  const peaks = samples[0].map((ms) => rate(peak.flops, ms));
+  const peaks = samples[0].map((s) => rate(peak.flops, s.cpu));
   const module = basename(path, ".wasm");
   return [
     { module, shape: "registers", rate: quartiles(peaks), best: Math.max(...peaks), share: quartiles([1]) },
     ...cases.map(({ m, n, k }, i) => {
-      const rates = samples[i + 1].map((ms) => rate(2 * m * n * k, ms));
+      const rates = samples[i + 1].map((s) => rate(2 * m * n * k, s.cpu));
       const share = quartiles(rates.map((r, round) => r / peaks[round]));
       return { module, shape: `${n}x${k}`, rows: m, rate: quartiles(rates), best: Math.max(...rates), share };
     }),

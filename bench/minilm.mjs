@@ -84,7 +84,7 @@ const show = (x, digits) => x.toFixed(digits);
 const span = ({ q1, q3 }, digits) => `${show(q1, digits)} – ${show(q3, digits)}`;
 console.log(
   table(
-    ["T", "peer", "ms", "quartiles", "ratio", "quartiles", "1 - cosine"],
+    ["T", "peer", "ms", "quartiles", "ratio", "quartiles", "cpu ms", "ratio", "1 - cosine"],
     rows.map((r) => [
       r.length,
       r.peer,
@@ -92,11 +92,15 @@ console.log(
       span(r.ms, 2),
       `${show(r.ratio.median, 2)}x`,
       span(r.ratio, 2),
+      show(r.cpu.median, 2),
+      `${show(r.ratio_cpu.median, 2)}x`,
       r.distance.toExponential(1),
     ]),
   ),
 );
-console.log(`\nratio: the peer's time over that of ${peers[0].name}, by round; 1 - cosine: to its vector\n`);
+console.log(
+  `\nratio: the peer's time over that of ${peers[0].name}, by round; cpu: processor time; 1 - cosine: to its vector\n`,
+);
 console.log(
   table(
     ["peer", "version", "1 - cosine to PyTorch, worst", "first result ms", "RSS MB", "peak MB"],
@@ -175,8 +179,10 @@ async function measure(length) {
     found.push({
       length,
       peer: one.name,
-      ms: quartiles(samples[p]),
-      ratio: quartiles(samples[p].map((ms, round) => ms / samples[0][round])),
+      ms: quartiles(samples[p].map((s) => s.ms)),
+      cpu: quartiles(samples[p].map((s) => s.cpu)),
+      ratio: quartiles(samples[p].map((s, round) => s.ms / samples[0][round].ms)),
+      ratio_cpu: quartiles(samples[p].map((s, round) => s.cpu / samples[0][round].cpu)),
       distance: cosineDistance(await one.loaded.run(ids), reference),
       rounds: samples[p],
     });
