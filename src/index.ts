@@ -9,4 +9,5 @@ export {
   scaledDotProductAttention,
   type TensorLike,
 } from "./nn/attention.ts";
+export { type Pipelines, pipeline } from "./tasks/pipeline.ts";
 export { Tensor } from "./tensor.ts";

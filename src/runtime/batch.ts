@@ -13,6 +13,8 @@ export interface EncoderInputs {
   attention_mask?: Ids;
   token_type_ids?: Ids;
   position_ids?: Ids;
+  /** 1: the token counts when a sentence's tokens are pooled. Default: attention_mask. */
+  pooling_mask?: Ids;
 }
 
 /** What a model says of its inputs. */
@@ -77,7 +79,7 @@ function padded(name: string, ids: Ids): Padded {
 /** Lays inputs out without padding. @throws InputError, ShapeError, TokenOutOfRangeError, InputTooLongError */
 export function layOut(inputs: EncoderInputs, { sizes, padded_positions: pad, keep_holes, heads }: InputRules): Batch {
   for (const name of Object.keys(inputs)) {
-    const known = name === "attention_mask" || name === "position_ids" || name in sizes;
+    const known = name === "attention_mask" || name === "position_ids" || name === "pooling_mask" || name in sizes;
     if (!known && inputs[name as keyof EncoderInputs] !== undefined)
       throw new InputError(
         `this model has no input ${name}; it takes ${[...Object.keys(sizes), "attention_mask"].join(", ")}`,
@@ -87,7 +89,7 @@ export function layOut(inputs: EncoderInputs, { sizes, padded_positions: pad, ke
   const { length } = ids;
   const B = ids.lengths.length;
   if (!B || !length) throw new InputError("input_ids is empty");
-  const like = (name: "attention_mask" | "token_type_ids" | "position_ids") => {
+  const like = (name: Exclude<keyof EncoderInputs, "input_ids">) => {
     const value = inputs[name];
     if (value === undefined) return undefined;
     const p = padded(name, value);
@@ -98,6 +100,7 @@ export function layOut(inputs: EncoderInputs, { sizes, padded_positions: pad, ke
   const mask = like("attention_mask");
   const types = like("token_type_ids");
   const given = like("position_ids");
+  const pooled = like("pooling_mask");
   const sees = (b: number, t: number) => t < ids.lengths[b] && (!mask || mask[b * length + t] > 0);
 
   const rows: number[] = [];
@@ -164,6 +167,8 @@ export function layOut(inputs: EncoderInputs, { sizes, padded_positions: pad, ke
       offsets,
       tap_offsets,
       first_rows: offsets.subarray(0, B),
+      last_rows: Int32Array.from({ length: B }, (_, b) => offsets[b + 1] - 1),
+      pool_mask: pooled ? pick((place) => +(pooled[place] > 0)) : visible,
       visible,
       index: moved || hidden ? column : undefined,
       key_index: moved || hidden ? column.map((c, i) => (visible && !visible[i] ? Invisible.position : c)) : undefined,

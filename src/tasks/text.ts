@@ -1,0 +1,113 @@
+import { MissingFileError } from "../errors.ts";
+import { readJson } from "../format/read.ts";
+import { type ModelFolder, type ModelSource, openFolder } from "../format/source.ts";
+import { type Encoding, Tokenizer } from "../format/tokenizer.ts";
+import { type LoadOptions, loadModel, type Model, type Modules } from "../models/model.ts";
+import { platform } from "../platform.ts";
+import type { EncoderInputs } from "../runtime/batch.ts";
+import type { Tensor } from "../tensor.ts";
+
+/** What every call of a task takes. */
+export interface CallOptions {
+  signal?: AbortSignal;
+  /** After each part of a long input: how many of the texts are done. */
+  progress_callback?: (progress: { done: number; total: number }) => void;
+}
+
+/** Tokens of one run: what stays in a few megabytes of scratch. Batching changes no bit of a result, so this is no option. */
+const RUN_TOKENS = 2048;
+
+/** A model with its tokenizer: what all tasks over texts stand on. */
+export class TextModel {
+  private constructor(
+    readonly model: Model,
+    readonly tokenizer: Tokenizer,
+    /** Most tokens that a text may have, special ones included. */
+    readonly max_length: number,
+  ) {}
+
+  /** `modules` sees the folder first and may add what follows the transformer. */
+  static async load(
+    source: ModelSource = platform().shippedModel(),
+    options: LoadOptions = {},
+    modules?: (folder: ModelFolder) => Promise<Modules & { max_length?: number }>,
+  ): Promise<TextModel> {
+    const folder = await openFolder(source, options);
+    const added = await modules?.(folder);
+    const { prefix = "" } = added ?? {};
+    const { signal } = options;
+    const tokenizer_json =
+      (await readJson(folder, "tokenizer.json", signal)) ?? (await readJson(folder, `${prefix}tokenizer.json`, signal));
+    if (!tokenizer_json) throw new MissingFileError("tokenizer.json", folder.name);
+    const config =
+      (await readJson(folder, "tokenizer_config.json", signal)) ??
+      (await readJson(folder, `${prefix}tokenizer_config.json`, signal));
+    const tokenizer = await Tokenizer.load(tokenizer_json, config);
+    const model = await loadModel(folder, { ...options, ...added });
+    const { sizes, padded_positions: pad } = model.rules;
+    const positions = (sizes.position_ids ?? Number.POSITIVE_INFINITY) - (pad === undefined ? 0 : pad + 1);
+    return new TextModel(
+      model,
+      tokenizer,
+      Math.min(
+        added?.max_length ?? Number.POSITIVE_INFINITY,
+        tokenizer.model_max_length ?? Number.POSITIVE_INFINITY,
+        positions,
+      ),
+    );
+  }
+
+  /** A text (or pair) as ids, cut to what the model takes. */
+  encode(text: string, text_pair?: string): Encoding {
+    const limited = Number.isFinite(this.max_length);
+    return this.tokenizer.encode(text, {
+      text_pair,
+      truncation: limited,
+      max_length: limited ? this.max_length : undefined,
+    });
+  }
+
+  /** Runs encodings in batches of bounded size; results come in the order of the encodings, `read` once for each batch. */
+  async run(
+    encodings: readonly Encoding[],
+    outputs: readonly string[],
+    read: (tensors: { [name: string]: Tensor }, first: number, count: number) => void,
+    {
+      signal,
+      progress_callback,
+      inputs,
+    }: CallOptions & { inputs?: (e: readonly Encoding[]) => Partial<EncoderInputs> } = {},
+  ): Promise<void> {
+    for (let first = 0; first < encodings.length; ) {
+      let end = first;
+      for (let tokens = 0; end < encodings.length; end++) {
+        tokens += encodings[end].input_ids.length;
+        if (tokens > RUN_TOKENS && end > first) break;
+      }
+      const part = encodings.slice(first, end);
+      const input_ids = part.map((e) => e.input_ids);
+      const typed = "token_type_ids" in this.model.rules.sizes && { token_type_ids: part.map((e) => e.token_type_ids) };
+      const result = await this.model.forward({ input_ids, ...typed, ...inputs?.(part) }, { outputs, signal });
+      read(result as { [name: string]: Tensor }, first, part.length);
+      first = end;
+      progress_callback?.({ done: first, total: encodings.length });
+    }
+  }
+
+  dispose(): void {
+    this.model.dispose();
+  }
+}
+
+/** A task: a function with the model behind it. */
+export type Task<F extends (...args: never[]) => unknown> = F & {
+  readonly model: Model;
+  readonly tokenizer: Tokenizer;
+  dispose(): void;
+  [Symbol.dispose](): void;
+};
+
+export function task<F extends (...args: never[]) => unknown>(text: TextModel, call: F): Task<F> {
+  const dispose = () => text.dispose();
+  return Object.assign(call, { model: text.model, tokenizer: text.tokenizer, dispose, [Symbol.dispose]: dispose });
+}
