@@ -1,6 +1,6 @@
 import { Attention, Record, Unbounded } from "../../src/graph/op";
 import { TILE_ROWS } from "../lanes";
-import { KEYS, LANES, left_of, number, QUERIES, right_of, row_of, Scratch, word } from "./attention_layout";
+import { KEYS, LANES, left_of, MAXIMUM, number, PACKED, POSITIONS, PROBABILITIES, QUERIES, RESCALE, right_of, row_of, SCORES, SUM, word } from "./attention_layout";
 import { has_terms, logits, Sees, sees } from "./attention_scores";
 import { LOWEST, softmax, softmax_nothing, values } from "./attention_softmax";
 import { tap_block, tap_close } from "./attention_tap";
@@ -49,8 +49,8 @@ function attend(args: usize, sequence: i32, head: i32, query: i32, queries: i32)
   const q = <usize>word(args, Attention.q) + <usize>(q_start + query) * ldq + (<usize>(head * head_dim) << 2);
   const k = <usize>word(args, Attention.k) + <usize>k_start * ldk + (<usize>(kv_head * head_dim) << 2);
   const v = <usize>word(args, Attention.v) + <usize>k_start * ldv + (<usize>(kv_head * value_dim) << 2);
-  const scratch = <usize>word(args, Attention.scratch), scores = scratch + Scratch.scores, probabilities = scratch + Scratch.probabilities;
-  const packed = scratch + Scratch.queries, sums = packed + <usize>(QUERIES * head_dim << 2);
+  const scratch = <usize>word(args, Attention.scratch), scores = scratch + SCORES, probabilities = scratch + PROBABILITIES;
+  const packed = scratch + PACKED, sums = packed + <usize>(QUERIES * head_dim << 2);
 
   // Lanes behind the last query repeat it.
   const q_positions = <usize>word(args, Attention.q_positions);
@@ -58,14 +58,14 @@ function attend(args: usize, sequence: i32, head: i32, query: i32, queries: i32)
   for (let i = 0; i < QUERIES; i++) {
     const own = query + min(i, queries - 1);
     const position = q_positions ? load<i32>(q_positions + (<usize>(q_start + own) << 2)) : own + k_count - q_count;
-    store<i32>(scratch + (<usize>i << 2), position, Scratch.positions);
+    store<i32>(scratch + (<usize>i << 2), position, POSITIONS);
     least = min(least, position); most = max(most, position);
   }
   const sinks = <usize>word(args, Attention.sinks);
   const sink = sinks ? load<f32>(sinks + (<usize>head << 2)) : LOWEST;
   for (let i: usize = 0; i < <usize>QUERIES << 2; i += 4) {
-    store<f32>(scratch + i, max(sink, LOWEST), Scratch.maximum);
-    store<f32>(scratch + i, sinks && sink >= LOWEST ? 1 : 0, Scratch.sum);
+    store<f32>(scratch + i, max(sink, LOWEST), MAXIMUM);
+    store<f32>(scratch + i, sinks && sink >= LOWEST ? 1 : 0, SUM);
   }
   for (let i = 0; i < queries; i += LANES) transpose(packed + <usize>(i * head_dim << 2), q + <usize>i * ldq, ldq, min(LANES, queries - i), head_dim);
   memory.fill(sums, 0, <usize>(QUERIES * (value_dim + 7 & -8)) << 2);
@@ -88,8 +88,8 @@ function attend(args: usize, sequence: i32, head: i32, query: i32, queries: i32)
     const keys = next - key;
     let seen = false;
     for (let i = 0; i < queries; i += LANES) {
-      const lanes = <usize>i << 2, positions = scratch + lanes + Scratch.positions;
-      const own_probabilities = probabilities + lanes, rescale = scratch + lanes + Scratch.rescale;
+      const lanes = <usize>i << 2, positions = scratch + lanes + POSITIONS;
+      const own_probabilities = probabilities + lanes, rescale = scratch + lanes + RESCALE;
       const what = bounded ? sees(args, sequence, positions, key, keys) : Sees.all;
       if (what == Sees.nothing && !tap) { softmax_nothing(own_probabilities, keys, rescale); continue; }
       seen = true;
@@ -98,14 +98,14 @@ function attend(args: usize, sequence: i32, head: i32, query: i32, queries: i32)
       }
       const some = what != Sees.all;
       if (terms || some) logits(args, scores, sequence, head, query + i, query + queries - 1, positions, key, keys, some);
-      softmax(own_probabilities, scores, keys, terms || some ? 1 : scale, scratch + lanes + Scratch.maximum, scratch + lanes + Scratch.sum, rescale);
+      softmax(own_probabilities, scores, keys, terms || some ? 1 : scale, scratch + lanes + MAXIMUM, scratch + lanes + SUM, rescale);
       if (tap) tap_block(tap + <usize>i * tap_ld + (<usize>key << 2), tap_ld, scores, min(LANES, queries - i), keys);
     }
     if (!seen) continue;
     const own = v + <usize>key * ldv;
     for (let col = 0; col < value_dim; col += 8) {
       for (let i = 0; i < queries; i += TILE_ROWS) {
-        values(sums + (<usize>(col * QUERIES + i * 8) << 2), scratch + (<usize>i << 2) + Scratch.rescale, probabilities + (<usize>i << 2), own + (<usize>col << 2), ldv, keys);
+        values(sums + (<usize>(col * QUERIES + i * 8) << 2), scratch + (<usize>i << 2) + RESCALE, probabilities + (<usize>i << 2), own + (<usize>col << 2), ldv, keys);
       }
     }
   }
@@ -113,9 +113,9 @@ function attend(args: usize, sequence: i32, head: i32, query: i32, queries: i32)
   const ldo = <usize>word(args, Attention.ldo) << 2;
   let out = <usize>word(args, Record.out) + <usize>(q_start + query) * ldo + (<usize>(head * value_dim) << 2);
   for (let i = 0; i < queries; i++, out += ldo) {
-    const sum = load<f32>(scratch + (<usize>i << 2), Scratch.sum), inverse: f32 = sum > 0 ? 1 / sum : 0;
+    const sum = load<f32>(scratch + (<usize>i << 2), SUM), inverse: f32 = sum > 0 ? 1 / sum : 0;
     close(out, sums + (<usize>i << 5), value_dim, inverse);
-    if (tap) tap_close(tap + <usize>i * tap_ld, k_count, from, to, load<f32>(scratch + (<usize>i << 2), Scratch.maximum), inverse);
+    if (tap) tap_close(tap + <usize>i * tap_ld, k_count, from, to, load<f32>(scratch + (<usize>i << 2), MAXIMUM), inverse);
   }
 }
 

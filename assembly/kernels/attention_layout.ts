@@ -7,20 +7,18 @@ export const QUERIES: i32 = 24;
 /** Queries of a lane group: two vectors. */
 export const LANES: i32 = 8;
 
-/** What lies at which byte of attention's scratch. */
-export const enum Scratch {
-  /** i32[24], f32[24] each: the queries' positions, running maximum, running sum, and what the last block scales the rest by. */
-  positions = 0,
-  maximum = 96,
-  sum = 192,
-  rescale = 288,
-  /** f32[96][8]: one lane group's scores. */
-  scores = 384,
-  /** f32[96][24]. */
-  probabilities = 3456,
-  /** f32[3][head_dim][8], then f32[value_dim rounded up to 8 / 8][24][8], what the values sum up to. */
-  queries = 12672,
-}
+// What lies where in attention's scratch, in bytes. First i32[24] and f32[24]: the queries' positions, running maximum, running sum
+// and what the last block scales the rest by.
+export const POSITIONS: usize = 0;
+export const MAXIMUM: usize = QUERIES * 4;
+export const SUM: usize = QUERIES * 8;
+export const RESCALE: usize = QUERIES * 12;
+/** f32[96][8]: one lane group's scores. */
+export const SCORES: usize = QUERIES * 16;
+/** f32[96][24]. */
+export const PROBABILITIES: usize = SCORES + KEYS * LANES * 4;
+/** f32[3][head_dim][8], then f32[value_dim rounded up to 8 / 8][24][8], what the values sum up to. */
+export const PACKED: usize = PROBABILITIES + KEYS * QUERIES * 4;
 
 // @ts-ignore: decorator
 @inline export function word(args: usize, index: i32): i32 {

@@ -26,7 +26,9 @@ export async function compile(relaxed: boolean): Promise<WebAssembly.Module> {
         name.endsWith("asconfig.json")
           ? null
           : readFile(name.startsWith("/") ? name : `${base}/${name}`, "utf8").catch(() => null),
-      writeFile: (_, data) => void (binary = data as Uint8Array<ArrayBuffer>),
+      writeFile: (_, data) => {
+        binary = data as Uint8Array<ArrayBuffer>;
+      },
       listFiles: () => [],
     },
   );
@@ -71,6 +73,8 @@ export interface Result {
   probabilities: Float32Array;
 }
 
+/** Where the record lies: behind the kernel's own tables. */
+const RECORD = 8192;
 const sum = (list: number[]) => list.reduce((a, b) => a + b, 0);
 const offsets = (list: number[]) => Int32Array.from([0, ...list.map((_, i) => sum(list.slice(0, i + 1)))]);
 const up8 = (n: number) => Math.ceil(n / 8) * 8;
@@ -116,11 +120,11 @@ export function run(module: WebAssembly.Module, c: Case): Result {
     v: strided(c.v, c.kv_heads * c.value_dim, ldv),
   };
   const at: { [name: string]: number } = {};
-  let top = 1024;
+  let top = RECORD + 4 * Record.words;
   for (const [name, data] of Object.entries({ ...written, ...read })) {
     if (!data || (name === "tap" && !c.tap)) continue;
-    at[name] = top;
-    top = (top + data.byteLength + 64 + 63) & -64;
+    at[name] = (top + 63) & -64;
+    top = at[name]! + data.byteLength + 64;
   }
   // the last buffer ends 64 bytes before the end of memory: what the host guarantees to be readable
   const pages = Math.ceil(top / 65536);
@@ -130,10 +134,14 @@ export function run(module: WebAssembly.Module, c: Case): Result {
   for (const [name, data] of Object.entries(read)) {
     if (data) bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), at[name]);
   }
-  const record = new Int32Array(memory.buffer, 64, Record.words).fill(0);
-  const set = (index: number, value: number) => void (record[index] = value);
-  const float = (index: number, value: number) =>
-    void (new Float32Array(memory.buffer, 64, Record.words)[index] = value);
+  const record = new Int32Array(memory.buffer, RECORD, Record.words).fill(0);
+  const set = (index: number, value: number) => {
+    record[index] = value;
+  };
+  const floats = new Float32Array(memory.buffer, RECORD, Record.words);
+  const float = (index: number, value: number) => {
+    floats[index] = value;
+  };
   set(Record.rows, rows);
   set(Record.out, at["out"]!);
   for (const [name, index] of Object.entries(pointers)) set(index, at[name] ?? 0);
@@ -158,13 +166,13 @@ export function run(module: WebAssembly.Module, c: Case): Result {
   set(Attention.rel_ld, c.rel?.width ?? 0);
   set(Attention.rel_span, c.rel?.span ?? 0);
 
-  const before = bytes.slice();
   const { attention } = new WebAssembly.Instance(module, { env: { memory } }).exports as {
     attention(args: number, first: number, last: number): void;
   };
+  const before = bytes.slice();
   let first = 0;
   for (const last of [...(c.cuts ?? []), rows]) {
-    attention(64, first, last);
+    attention(RECORD, first, last);
     first = last;
   }
   const out = new Float32Array(memory.buffer, at["out"], rows * ldo);
@@ -254,7 +262,10 @@ export function naive(c: Case): { out: Float64Array; probabilities: Float64Array
         if (most === Number.NEGATIVE_INFINITY) continue;
         const p = probabilities.subarray(at, at + keys);
         let total = c.sinks ? Math.exp(c.sinks[h]! - most) : 0;
-        for (let j = 0; j < keys; j++) total += p[j] = Math.exp(logits[j]! - most);
+        for (let j = 0; j < keys; j++) {
+          p[j] = Math.exp(logits[j]! - most);
+          total += p[j]!;
+        }
         for (let j = 0; j < keys; j++) {
           p[j]! /= total;
           for (let e = 0; e < c.value_dim; e++) {
