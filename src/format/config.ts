@@ -113,9 +113,9 @@ export class Config {
   /** Any other field. @throws UnsupportedOptionError, naming what is `supported`, unless the value is absent or `good`. */
   get<T>(names: Names, good: (value: unknown) => boolean, supported: readonly unknown[], otherwise?: T): T {
     const name = this.name(names);
-    const value = this.raw[name] ?? otherwise;
-    if (value === otherwise ? value === undefined : !good(value))
+    const value = this.raw[name] ?? undefined;
+    if (value === undefined ? otherwise === undefined : !good(value))
       throw new UnsupportedOptionError(`${this.file}: ${name}`, brief(value), supported);
-    return value as T;
+    return (value ?? otherwise) as T;
   }
 }

@@ -29,7 +29,7 @@ export const brief = (value: unknown): unknown =>
  * @throws FormatError if it is none, leads out of the folder, or would make some host throw an error of its own.
  */
 export function safePath(name: unknown, file: string, folders = false): string {
-  const safe = (part: string) => /^[^\\/:\0-\x1f\ud800-\udfff]+$/u.test(part) && /[^.]/.test(part);
+  const safe = (part: string) => /^[^\\/:\0-\x1f\ud800-\udfff]{1,255}$/u.test(part) && /[^.]/.test(part);
   if (typeof name !== "string" || !(folders ? name.split("/") : [name]).every(safe))
     throw new FormatError(file, `"${brief(name)}" is no name of a file beside it`);
   return name;

@@ -68,7 +68,8 @@ export async function readSentenceTransformer(
     const prefix = path && `${safePath(path, file, true)}/`;
     // First the transformer, then the pooling: a module between them would work on tokens.
     const wanted = [["Transformer"], ["Pooling"]][i] ?? MODULES;
-    const nameOf = (type: unknown) => /^sentence_transformers\.(.*\.)?(\w+)$/.exec(String(type))?.[2] ?? "";
+    const nameOf = (type: unknown) =>
+      (typeof type === "string" && /^sentence_transformers\.(.*\.)?(\w+)$/.exec(type)?.[2]) || "";
     const kind = nameOf(module.get("type", (type) => wanted.includes(nameOf(type)), wanted));
     if (i === 0) transformer = prefix;
     else if (kind !== "Dropout") {

@@ -39,7 +39,7 @@ export interface SourceOptions {
 
 /** Opens a source; nothing is fetched yet. @throws InputError if it is none of the kinds that `ModelSource` lists. */
 export async function openFolder(source: ModelSource, options: SourceOptions = {}): Promise<ModelFolder> {
-  if (typeof source === "object" && !(source instanceof URL))
+  if (typeof source !== "string" && !(source instanceof URL))
     return typeof source?.open === "function" ? (source as ModelFolder) : memoryFolder(source as ModelFiles);
   const text = String(source);
   const { folder } = platform();
