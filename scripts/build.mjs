@@ -12,8 +12,22 @@ mkdirSync("build", { recursive: true });
 for (const build of ["simd", "relaxed"]) {
   const out = `dist/wasm/${build}.wasm`;
   run("asc", "--target", build);
-  const features = ["--enable-simd", "--enable-bulk-memory", "--enable-mutable-globals", "--enable-nontrapping-float-to-int", "--enable-sign-ext"];
-  run("wasm-opt", `build/${build}.wasm`, "-O3", ...features, ...(build === "relaxed" ? ["--enable-relaxed-simd"] : []), "-o", out);
+  const features = [
+    "--enable-simd",
+    "--enable-bulk-memory",
+    "--enable-mutable-globals",
+    "--enable-nontrapping-float-to-int",
+    "--enable-sign-ext",
+  ];
+  run(
+    "wasm-opt",
+    `build/${build}.wasm`,
+    "-O3",
+    ...features,
+    ...(build === "relaxed" ? ["--enable-relaxed-simd"] : []),
+    "-o",
+    out,
+  );
   // A bundler that cannot place a .wasm file can place this: deflate-raw in base64, decoded by what every host has.
   const text = deflateRawSync(readFileSync(out), { level: 9 }).toString("base64");
   writeFileSync(`dist/wasm/${build}.js`, `export default ${JSON.stringify(text)};\n`);

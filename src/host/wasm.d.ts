@@ -1,3 +1,3 @@
-/** One build of the module: its bytes, deflate-raw, as base64. Made by scripts/build.mjs. */
+/** What stands behind #wasm/*: a build as deflate-raw in base64, or, as *.wasm in workerd, a WebAssembly.Module. */
 declare const module: string;
 export default module;

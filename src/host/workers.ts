@@ -1,0 +1,17 @@
+import { usePlatform } from "../platform.ts";
+
+// workerd compiles nothing at run time: a .wasm file is imported as a module, compiled when the worker is deployed.
+const modules = {
+  relaxed: () => import("#wasm/relaxed.wasm"),
+  simd: () => import("#wasm/simd.wasm"),
+};
+
+usePlatform({
+  module: async (build) => (await modules[build]()).default as unknown as WebAssembly.Module,
+  pause: () => new Promise((resolve) => setTimeout(resolve)),
+  shippedModel: () => {
+    throw new Error("a worker has no files: give the model as bytes, a URL or a hub id");
+  },
+});
+
+export * from "../index.ts";
