@@ -103,18 +103,18 @@ console.log(
 );
 console.log(
   table(
-    ["peer", "version", "1 - cosine to PyTorch, worst", "first result ms", "RSS MB", "peak MB"],
+    ["peer", "version", "1 - cosine to PyTorch, worst", "first result ms", "cpu ms", "RSS MB", "peak MB"],
     peers.map((one, i) => [
       one.name,
       one.loaded.version,
       accuracy[i].worst.toExponential(1),
-      ...["first_ms", "rss", "peak"].map((key) =>
+      ...["first_ms", "cpu_ms", "rss", "peak"].map((key) =>
         starts[i].length
           ? show(
               quantile(
                 starts[i].map((s) => s[key]),
                 0.5,
-              ) / (key === "first_ms" ? 1 : 1e6),
+              ) / (key.endsWith("ms") ? 1 : 1e6),
               0,
             )
           : "-",
@@ -142,7 +142,13 @@ process.exitCode = wrong.length ? 1 : 0;
 /** starts[peer][i]. One start each goes unrecorded: it brings the files into the page cache. */
 function freshProcesses(count) {
   const script = fileURLToPath(new URL("start.mjs", import.meta.url));
-  const start = (one) => JSON.parse(execFileSync(process.execPath, [script, one.word, "16"], { encoding: "utf8" }));
+  const start = (one) =>
+    JSON.parse(
+      execFileSync(process.execPath, [script, one.word, "16"], {
+        encoding: "utf8",
+        stdio: ["ignore", "pipe", "inherit"],
+      }),
+    );
   if (count) for (const one of peers) start(one);
   const all = peers.map(() => []);
   for (let i = 0; i < count; i++) for (const [p, one] of peers.entries()) all[p].push(start(one));

@@ -1,6 +1,6 @@
 /**
- * A fresh process, one peer, one text: `node start.mjs PEER LENGTH` prints `{ first_ms, rss, peak }` as JSON. Time is from before the peer's
- * first import to its first result; bytes are over those of the bare process.
+ * A fresh process, one peer, one text: `node start.mjs PEER LENGTH` prints `{ first_ms, cpu_ms, rss, peak }` as JSON. Time is from before the
+ * peer's first import to its first result, by the clock and of processor time (all threads); bytes are over those of the bare process.
  */
 import { readFileSync } from "node:fs";
 import { textOfLength } from "./material.mjs";
@@ -10,10 +10,19 @@ const [word, length] = process.argv.slice(2);
 const ids = textOfLength(Number(length));
 const bare = process.memoryUsage.rss();
 const start = performance.now();
+const cpu = process.cpuUsage();
 const loaded = await peer(word).load();
 await loaded.run(ids);
 const first_ms = performance.now() - start;
-console.log(JSON.stringify({ first_ms, rss: process.memoryUsage.rss() - bare, peak: peakOfProcess() - bare }));
+const { user, system } = process.cpuUsage(cpu);
+console.log(
+  JSON.stringify({
+    first_ms,
+    cpu_ms: (user + system) / 1e3,
+    rss: process.memoryUsage.rss() - bare,
+    peak: peakOfProcess() - bare,
+  }),
+);
 
 /** Bytes. Not getrusage's maximum: on Linux that one survives exec, so a child would report its parent's. */
 function peakOfProcess() {
