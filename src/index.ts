@@ -7,7 +7,8 @@ export {
   type MultiheadAttentionOptions,
   type MultiheadForwardOptions,
   scaledDotProductAttention,
-  type TensorLike,
 } from "./nn/attention.ts";
 export { type Pipelines, pipeline } from "./tasks/pipeline.ts";
-export { Tensor } from "./tensor.ts";
+export type { Document, Found, SemanticSearch } from "./tasks/semanticSearch.ts";
+export { type Hit, type SearchOptions, VectorIndex } from "./tasks/vectorIndex.ts";
+export { Tensor, type TensorLike } from "./tensor.ts";

@@ -5,6 +5,12 @@ export type TensorType = "float32" | "int32";
 /** Numbers nested to any depth, all branches of equal length. */
 export type NestedNumbers = number | readonly NestedNumbers[];
 
+/** Anything with numbers and dims. */
+export interface TensorLike {
+  readonly data: ArrayLike<number>;
+  readonly dims: readonly number[];
+}
+
 /** A dense row-major array with dims, as in transformers.js. `data` belongs to the tensor: it is never a view of an engine's memory. */
 export class Tensor<D extends TensorData = Float32Array> {
   readonly type: TensorType;

@@ -285,6 +285,11 @@ export class Graph {
     return this.node(Op.matmul, x.rows, heads * ld, { a: x, b }, { heads });
   }
 
+  /** The k largest of each row, best first: k values, and from column cols / 2 on where they stand (i32). */
+  topK(x: Value, k: number): Node {
+    return this.node(Op.top_k, x.rows, 2 * pad(k), { x }, { k });
+  }
+
   /** Rows `-before` … `width - before - 1` around each row, side by side: what a convolution over time multiplies. */
   unfold(x: Value, width: number, before: number): Node {
     const inputs = { x, offsets: this.input("offsets", "B"), visible: this.input("visible", "T") };

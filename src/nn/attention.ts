@@ -3,14 +3,8 @@ import { checkpointOf } from "../format/tensors.ts";
 import { type AttentionOptions, type Dims, Graph, pad, type Value } from "../graph/graph.ts";
 import { sharedEngine } from "../runtime/engine.ts";
 import { type RunInputs, Session } from "../runtime/session.ts";
-import { Tensor } from "../tensor.ts";
+import { Tensor, type TensorLike } from "../tensor.ts";
 import { linear } from "./blocks.ts";
-
-/** Anything with numbers and dims; a mask may hold booleans as 0 and 1. */
-export interface TensorLike {
-  readonly data: ArrayLike<number>;
-  readonly dims: readonly number[];
-}
 
 const f32 = (t: TensorLike) => (t.data instanceof Float32Array ? t.data : Float32Array.from(t.data));
 const rowsOf = (b: number, t: number) => Int32Array.from({ length: b + 1 }, (_, i) => i * t);

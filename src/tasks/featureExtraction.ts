@@ -29,7 +29,10 @@ export interface FeatureExtractionOptions extends CallOptions {
 /** Texts to vectors: [n, d], or with pooling `none` [n, T, hidden_size], zeros behind shorter texts. */
 export type FeatureExtraction = Task<
   (texts: string | readonly string[], options?: FeatureExtractionOptions) => Promise<Tensor>
->;
+> & {
+  /** Whether the folder itself says how to pool. */
+  readonly pools: boolean;
+};
 
 const MODES = ["mean", "max", "mean_sqrt_len_tokens", "weightedmean", "cls", "lasttoken"] as const;
 
@@ -92,7 +95,7 @@ export async function featureExtraction(source?: ModelSource, options: LoadOptio
   const pooling_module = st?.modules.find((m) => m.type === "pooling");
   const normalizes = st?.modules.some((m) => m.type === "normalize") ?? false;
 
-  return task(text, async (texts: string | readonly string[], o: FeatureExtractionOptions = {}) => {
+  const call = async (texts: string | readonly string[], o: FeatureExtractionOptions = {}) => {
     const list = typeof texts === "string" ? [texts] : texts;
     if (!Array.isArray(list) || list.some((t) => typeof t !== "string"))
       throw new InputError("texts must be a string or an array of strings");
@@ -132,7 +135,8 @@ export async function featureExtraction(source?: ModelSource, options: LoadOptio
       { ...o, inputs },
     );
     return out ? new Tensor(out, dims) : new Tensor(new Float32Array(0), [0, 0]);
-  });
+  };
+  return Object.assign(task(text, call), { pools: !!pooling_module });
 }
 
 function promptOf(st: SentenceTransformer | undefined, name = st?.default_prompt_name): string {

@@ -1,15 +1,21 @@
 import { UnsupportedOptionError } from "../errors.ts";
 import type { ModelSource } from "../format/source.ts";
 import type { LoadOptions } from "../models/model.ts";
-import { type FeatureExtraction, featureExtraction } from "./featureExtraction.ts";
+import type { FeatureExtraction } from "./featureExtraction.ts";
+import type { SemanticSearch } from "./semanticSearch.ts";
 
 /** What `pipeline` gives for each task. */
 export interface Pipelines {
   "feature-extraction": FeatureExtraction;
+  "semantic-search": SemanticSearch;
 }
 
-const TASKS: { [T in keyof Pipelines]: (source?: ModelSource, options?: LoadOptions) => Promise<Pipelines[T]> } = {
-  "feature-extraction": featureExtraction,
+type Load<T> = (source?: ModelSource, options?: LoadOptions) => Promise<T>;
+
+/** Each task is a module of its own, imported when it is asked for. */
+const TASKS: { [T in keyof Pipelines]: () => Promise<Load<Pipelines[T]>> } = {
+  "feature-extraction": async () => (await import("./featureExtraction.ts")).featureExtraction,
+  "semantic-search": async () => (await import("./semanticSearch.ts")).semanticSearch,
 };
 
 /**
@@ -22,5 +28,5 @@ export async function pipeline<T extends keyof Pipelines>(
   options: LoadOptions = {},
 ): Promise<Pipelines[T]> {
   if (!Object.hasOwn(TASKS, task)) throw new UnsupportedOptionError("task", task, Object.keys(TASKS));
-  return TASKS[task](model, options);
+  return (await TASKS[task]())(model, options);
 }

@@ -1,0 +1,112 @@
+import { FormatError, InputError } from "../errors.ts";
+import type { ModelSource } from "../format/source.ts";
+import type { LoadOptions } from "../models/model.ts";
+import { type FeatureExtraction, featureExtraction } from "./featureExtraction.ts";
+import type { CallOptions } from "./text.ts";
+import { type SearchOptions, VectorIndex } from "./vectorIndex.ts";
+
+/** A text to be found. A plain string is its own id. */
+export type Document = string | { readonly id: string; readonly text: string };
+
+export interface Found {
+  id: string;
+  /** Cosine with the query. */
+  score: number;
+  text: string;
+}
+
+const METADATA = "wattention.texts";
+
+/** Texts that can be searched by meaning: a model and an exact index over what it makes of them. */
+export class SemanticSearch {
+  readonly #extract: FeatureExtraction;
+  #index: VectorIndex | undefined;
+  readonly #texts = new Map<string, string>();
+
+  constructor(extract: FeatureExtraction) {
+    this.#extract = extract;
+  }
+
+  get size(): number {
+    return this.#texts.size;
+  }
+
+  #embed(texts: readonly string[], options: CallOptions) {
+    const pooling = this.#extract.pools ? {} : { pooling: "mean" as const };
+    return this.#extract(texts, { ...pooling, normalize: true, ...options });
+  }
+
+  /** Adds documents, or replaces those with the same id. @throws InputError if an id comes twice */
+  async add(documents: readonly Document[], options: CallOptions = {}): Promise<void> {
+    const all = documents.map((d) => (typeof d === "string" ? { id: d, text: d } : d));
+    const bad = all.find((d) => typeof d?.id !== "string" || typeof d.text !== "string");
+    if (bad) throw new InputError("a document is a string or { id, text }");
+    if (!all.length) return;
+    const vectors = await this.#embed(
+      all.map((d) => d.text),
+      options,
+    );
+    this.#index ??= await VectorIndex.create(vectors.dims[1]);
+    await this.#index.add(
+      all.map((d) => d.id),
+      vectors,
+    );
+    for (const { id, text } of all) this.#texts.set(id, text);
+  }
+
+  /** The documents nearest in meaning, best first; for several queries one list each. */
+  async search<Q extends string | readonly string[]>(
+    query: Q,
+    { top_k, ...options }: SearchOptions & CallOptions = {},
+  ): Promise<Q extends string ? Found[] : Found[][]> {
+    const queries = typeof query === "string" ? [query] : (query as readonly string[]);
+    const vectors = queries.length ? await this.#embed(queries, options) : undefined;
+    const hits =
+      vectors && this.#index ? await this.#index.search(vectors, { top_k, ...options }) : queries.map(() => []);
+    const found = hits.map((list) => list.map(({ id, score }) => ({ id, score, text: this.#texts.get(id)! })));
+    return (typeof query === "string" ? found[0] : found) as never;
+  }
+
+  /** Removes documents; says how many there were. */
+  async remove(ids: readonly string[]): Promise<number> {
+    for (const id of ids) this.#texts.delete(id);
+    return (await this.#index?.remove(ids)) ?? 0;
+  }
+
+  /** Vectors and texts as one safetensors file. */
+  async save(): Promise<Uint8Array> {
+    const index = this.#index ?? (await VectorIndex.create(1));
+    return index.save({ [METADATA]: JSON.stringify([...this.#texts]) });
+  }
+
+  /** Puts back what `save` gave; what was there before is dropped. @throws FormatError if the bytes are no saved search */
+  async load(bytes: Uint8Array): Promise<void> {
+    const { index, metadata } = await VectorIndex.load(bytes);
+    let texts: unknown;
+    try {
+      texts = JSON.parse(metadata[METADATA]);
+    } catch {}
+    const good = (t: unknown) => Array.isArray(t) && t.length === 2 && index.has(t[0]) && typeof t[1] === "string";
+    if (!Array.isArray(texts) || texts.length !== index.size || !texts.every(good)) {
+      index.dispose();
+      throw new FormatError("semantic search", `needs a text for each of its ${index.size} ids`);
+    }
+    this.#index?.dispose();
+    this.#index = index.size ? index : undefined;
+    this.#texts.clear();
+    for (const [id, text] of texts) this.#texts.set(id, text);
+  }
+
+  dispose(): void {
+    this.#index?.dispose();
+    this.#extract.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
+
+export async function semanticSearch(source?: ModelSource, options: LoadOptions = {}): Promise<SemanticSearch> {
+  return new SemanticSearch(await featureExtraction(source, options));
+}

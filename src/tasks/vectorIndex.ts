@@ -1,0 +1,241 @@
+import { FormatError, InputError, ShapeError, UnsupportedOptionError } from "../errors.ts";
+import { byteReader, take } from "../format/read.ts";
+import { readHeader } from "../format/safetensors.ts";
+import { writeSafetensors } from "../format/writeSafetensors.ts";
+import { type Dims, Graph, pad, type Value } from "../graph/graph.ts";
+import { Program, type Residents } from "../graph/lower.ts";
+import { Dtype } from "../graph/op.ts";
+import { align } from "../graph/plan.ts";
+import { Engine, type EngineOptions } from "../runtime/engine.ts";
+import { Tensor, type TensorLike } from "../tensor.ts";
+
+export interface Hit {
+  id: string;
+  /** Dot product with the query: the cosine, where vectors are normalised. */
+  score: number;
+}
+
+export interface SearchOptions {
+  /** Default 5. */
+  top_k?: number;
+  signal?: AbortSignal;
+}
+
+/** Queries that are scored at once. */
+const QUERIES = 16;
+const FILE = "vector index";
+const METADATA = "wattention.ids";
+
+/**
+ * Exact nearest neighbours by dot product: every vector is scored by the matmul kernel, the best are kept by the top-k kernel, in an
+ * engine of its own. Vectors lie as matmul reads them, 4 bytes a number.
+ */
+export class VectorIndex {
+  readonly #ids: string[] = [];
+  readonly #places = new Map<string, number>();
+
+  readonly #engine: Engine;
+
+  private constructor(
+    engine: Engine,
+    /** Numbers in a vector. */
+    readonly dim: number,
+  ) {
+    this.#engine = engine;
+  }
+
+  /** An empty index of vectors of `dim` numbers. */
+  static async create(dim: number, options?: EngineOptions): Promise<VectorIndex> {
+    if (!(Number.isInteger(dim) && dim > 0 && dim <= 65536))
+      throw new UnsupportedOptionError("dim", dim, ["an integer from 1 to 65536"]);
+    return new VectorIndex(await Engine.create(options), dim);
+  }
+
+  get size(): number {
+    return this.#ids.length;
+  }
+
+  /** In the order in which search breaks ties. */
+  get ids(): readonly string[] {
+    return this.#ids;
+  }
+
+  has(id: string): boolean {
+    return this.#places.has(id);
+  }
+
+  get #base(): number {
+    return align(this.#engine.base);
+  }
+
+  /** First byte behind `n` vectors. */
+  #end(n: number): number {
+    return this.#base + align(pad(n) * this.dim * 4);
+  }
+
+  /**
+   * Adds vectors [n, dim], or puts them in the place of those with the same id.
+   * @throws ShapeError, InputError if an id comes twice or a number is not finite: then nothing was added; MemoryLimitError
+   */
+  add(ids: readonly string[], vectors: TensorLike): Promise<void> {
+    const { dim } = this;
+    const [n, d] = vectors.dims;
+    if (vectors.dims.length !== 2 || d !== dim || n !== ids.length)
+      throw new ShapeError("vectors", [ids.length, dim], vectors.dims);
+    if (new Set(ids).size !== n || ids.some((id) => typeof id !== "string"))
+      throw new InputError("ids must be strings, each once");
+    const data = Float32Array.from(vectors.data);
+    const bad = data.findIndex((x) => !Number.isFinite(x));
+    if (bad >= 0) throw new InputError(`vector ${ids[Math.floor(bad / dim)]} holds ${data[bad]}`);
+    return this.#engine.enqueue(() => {
+      const { memory, exports } = this.#engine;
+      const added = ids.filter((id) => !this.#places.has(id)).length;
+      const window = this.#end(this.size + added);
+      memory.ensure(window + dim * 4);
+      // Lanes of a panel that no vector has taken yet are scored too: they must hold numbers.
+      const from = this.#base + pad(this.size) * dim * 4;
+      memory.u8(from, window - from).fill(0);
+      for (const [i, id] of ids.entries()) {
+        const place = this.#places.get(id) ?? this.#ids.push(id) - 1;
+        this.#places.set(id, place);
+        memory.write(window, data.subarray(i * dim, (i + 1) * dim));
+        exports.pack_rows(this.#base, window, place, 1, dim, Dtype.f32);
+      }
+    });
+  }
+
+  /** Removes vectors; unknown ids are passed over. Says how many there were. */
+  remove(ids: readonly string[]): Promise<number> {
+    return this.#engine.enqueue(() => {
+      let removed = 0;
+      for (const id of ids) {
+        const place = this.#places.get(id);
+        if (place === undefined) continue;
+        // The last one takes its place.
+        const last = this.#ids.pop()!;
+        this.#places.delete(id);
+        if (last !== id) {
+          this.#ids[place] = last;
+          this.#places.set(last, place);
+          this.#row(place).set(this.#row(this.size));
+        }
+        this.#row(this.size).set(undefined);
+        removed++;
+      }
+      return removed;
+    });
+  }
+
+  /** Vector `place`, which lies a float in eight. */
+  #row(place: number) {
+    const { dim } = this;
+    const panel = this.#engine.memory.f32(this.#base + (place >> 3) * dim * 32, dim * 8);
+    const lane = place & 7;
+    return {
+      get: () => Float32Array.from({ length: dim }, (_, k) => panel[k * 8 + lane]),
+      set(from?: { get(): Float32Array }) {
+        const row = from?.get();
+        for (let k = 0; k < dim; k++) panel[k * 8 + lane] = row?.[k] ?? 0;
+      },
+    };
+  }
+
+  /** The best for one query [dim], or for each of several [n, dim]; equal scores by place. Fewer than top_k if the index holds fewer. */
+  search(query: TensorLike, options?: SearchOptions): Promise<Hit[][]> {
+    const { dim } = this;
+    const { top_k = 5, signal } = options ?? {};
+    const [n, d] = query.dims.length === 1 ? [1, ...query.dims] : query.dims;
+    if (d !== dim || query.dims.length > 2) throw new ShapeError("query", [n, dim], query.dims);
+    if (!(Number.isInteger(top_k) && top_k > 0))
+      throw new UnsupportedOptionError("top_k", top_k, ["a positive integer"]);
+    return this.#engine.enqueue(async () => {
+      const k = Math.min(top_k, this.size);
+      if (!k) return Array.from({ length: n }, () => []);
+      const hits: Hit[][] = [];
+      for (let first = 0; first < n; first += QUERIES) {
+        const part = Float32Array.from(
+          { length: Math.min(QUERIES, n - first) * dim },
+          (_, i) => query.data[first * dim + i],
+        );
+        hits.push(...(await this.#best(part, k, signal)));
+      }
+      return hits;
+    });
+  }
+
+  async #best(queries: Float32Array, k: number, signal?: AbortSignal): Promise<Hit[][]> {
+    const { dim, size } = this;
+    const { memory } = this.#engine;
+    const g = new Graph(new Map());
+    const input = g.input("query", "T", "f32", dim);
+    const table = g.weight("vectors", [size, dim]);
+    const top = g.topK(g.linear(input, table), k);
+    const residents: Residents = { at: (v: Value) => (v === table ? this.#base : undefined), panels: () => true };
+    const program = new Program(g.nodes, [top], residents);
+    const rows = queries.length / dim;
+    const dims: Dims = { T: rows, B: 0, P: 0, S: 0, R: 0 };
+    const from = this.#end(size);
+    memory.ensure(from + program.bytes(dims));
+    const bound = program.bind(dims, from, residents);
+    memory.write(bound.at, bound.words);
+    memory.write(bound.address(input), queries, dim, bound.ld(input));
+    await this.#engine.run(bound.at, bound.steps, signal);
+    const ld = bound.ld(top);
+    const values = memory.f32(bound.address(top), rows * ld);
+    const places = memory.i32(bound.address(top), rows * ld);
+    const hit = (at: number) => ({ id: this.#ids[places[at + ld / 2]], score: values[at] });
+    return Array.from({ length: rows }, (_, r) => Array.from({ length: k }, (_, i) => hit(r * ld + i)));
+  }
+
+  /** The vector of an id, copied. */
+  get(id: string): Float32Array | undefined {
+    const place = this.#places.get(id);
+    return place === undefined ? undefined : this.#row(place).get();
+  }
+
+  /** The index as a safetensors file: `vectors` [n, dim], ids (and `metadata`) in its metadata. */
+  save(metadata: Record<string, string> = {}): Promise<Uint8Array> {
+    return this.#engine.enqueue(() => {
+      const data = new Float32Array(this.size * this.dim);
+      for (let i = 0; i < this.size; i++) data.set(this.#row(i).get(), i * this.dim);
+      return writeSafetensors(
+        { vectors: new Tensor(data, [this.size, this.dim]) },
+        { ...metadata, [METADATA]: JSON.stringify(this.#ids) },
+      );
+    });
+  }
+
+  /** @throws FormatError if the bytes are no saved index */
+  static async load(
+    bytes: Uint8Array,
+    options?: EngineOptions,
+  ): Promise<{ index: VectorIndex; metadata: Readonly<Record<string, string>> }> {
+    const reader = byteReader(bytes);
+    const { tensors, metadata, start } = await readHeader(reader, FILE);
+    const info = tensors.get("vectors");
+    if (tensors.size !== 1 || info?.dtype !== "F32" || info.shape.length !== 2)
+      throw new FormatError(FILE, "has no vectors [n, dim] of F32 alone");
+    const [n, dim] = info.shape;
+    let ids: unknown;
+    try {
+      ids = JSON.parse(metadata[METADATA]);
+    } catch {
+      throw new FormatError(FILE, `its ${METADATA} are no JSON`);
+    }
+    if (!Array.isArray(ids) || ids.length !== n || ids.some((id) => typeof id !== "string"))
+      throw new FormatError(FILE, `needs ${n} ids`);
+    const data = await take(reader, n * dim * 4);
+    if (data.length < n * dim * 4) throw new FormatError(FILE, "is cut off", start + data.length);
+    const index = await VectorIndex.create(dim, options);
+    await index.add(ids, { data: new Float32Array(data.buffer, 0, n * dim), dims: [n, dim] });
+    return { index, metadata };
+  }
+
+  dispose(): void {
+    this.#engine.dispose();
+  }
+
+  [Symbol.dispose](): void {
+    this.dispose();
+  }
+}
