@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { AbortError, FormatError } from "../../src/errors.ts";
-import { byteReader } from "../../src/format/read.ts";
+import { byteReader, chunkReader } from "../../src/format/read.ts";
 import { dtypeBits, readHeader, streamTensors } from "../../src/format/safetensors.ts";
 import { chunks, gather, readTensors } from "./helpers.ts";
 import { oracleSafetensors } from "./oracle.ts";
@@ -109,6 +109,15 @@ describe("readHeader", () => {
     expect(error.message).toMatch(message);
     expect({ file: error.file, offset: error.offset }).toEqual({ file: "f.safetensors", offset });
     expect(oracleSafetensors(file)).toBeUndefined();
+  });
+
+  it("does not wait for a header beyond the specification's limit", async () => {
+    const file = assemble("{", data, 1e8 + 1);
+    let given = 0;
+    const next = () => (given++ ? { value: new Uint8Array(1 << 16) } : { value: file });
+    const error = await readHeader(chunkReader({ next }), "f").catch((e) => e);
+    expect(error.message).toMatch(/header of 100000001 bytes/);
+    expect(given).toBe(1);
   });
 
   it("does not believe a colon or quote within a string", async () => {

@@ -212,6 +212,20 @@ describe("the web", () => {
     expect(Buffer.compare(await readAll(reader, "f"), weights)).toBe(0);
   });
 
+  it("does not trust a length from another origin, which may be that of compressed bytes", async () => {
+    for (const [type, size] of [
+      ["basic", 9],
+      ["default", 9],
+      ["cors", undefined],
+    ] as const) {
+      const fetch = (async () => {
+        const response = new Response("12345", { headers: { "content-length": "9" } });
+        return Object.defineProperty(response, "type", { value: type });
+      }) as typeof globalThis.fetch;
+      expect((await (await openFolder("https://x.test/m", { fetch })).open("a"))!.size).toBe(size);
+    }
+  });
+
   it("tells of a connection that cannot be made", async () => {
     const error = await caught(readJson(await openFolder("http://127.0.0.1:9/m"), "config.json"));
     expect(error).toBeInstanceOf(FetchError);
