@@ -48,6 +48,14 @@ export function bytesOf(v: Input | Node, dims: Dims): number {
   return v.op === Op.pack ? pad(rows) * v.cols * 4 : rows * stride(v) * 4;
 }
 
+interface Planned {
+  dims: Dims;
+  offsets: number[];
+  bytes: number;
+}
+
+const fits = (dims: Dims, into: Dims) => (Object.keys(dims) as (keyof Dims)[]).every((k) => dims[k] <= into[k]);
+
 /** The part of a graph that some outputs need, and its place in memory. Dims are bound again for each run; the list of nodes is not. */
 export class Program {
   readonly inputs: Input[] = [];
@@ -56,7 +64,8 @@ export class Program {
   readonly #taps = new Map<Value, Node>();
   /** What needs scratch memory, and from which node to which: values, and work areas of nodes. The first one is the op list itself. */
   readonly #lives: { v?: Input | Node; of?: Node; first: number; last: number }[];
-  #plan?: { dims: Dims; offsets: number[]; bytes: number };
+  #plan?: Planned;
+  #next?: Planned;
 
   constructor(nodes: readonly Node[], outputs: readonly Value[], residents: Residents) {
     const needed = new Set<Value>();
@@ -89,23 +98,25 @@ export class Program {
     });
   }
 
-  /** Bytes of scratch that runs at these dims need. */
+  /** Bytes of scratch that a run at these dims needs, planned for them alone. */
   bytes(dims: Dims): number {
     return this.#layout(dims).bytes;
   }
 
-  /** The plan for these dims; one made for larger dims is kept, so that lengths may change without planning again. */
-  #layout(dims: Dims) {
-    const old = this.#plan;
-    if (old && (Object.keys(dims) as (keyof Dims)[]).every((k) => dims[k] <= old.dims[k])) return old;
+  /** Bytes that the next `bind` takes: a plan that was made for larger dims stays, so that lengths may change without planning again. */
+  reserve(dims: Dims): number {
+    this.#next = this.#plan && fits(dims, this.#plan.dims) ? this.#plan : this.#layout(dims);
+    return this.#next.bytes;
+  }
+
+  #layout(dims: Dims): Planned {
     const nowhere = { at: () => 0, ld: stride, size: (d: Dim) => size(dims, d), panels: () => false };
     const list = this.#emit(nowhere, () => 0).records.length * RECORD;
     const buffers: Buffer[] = this.#lives.map(({ v, of, first, last }) => {
       const bytes = v ? bytesOf(v, dims) : of ? ops[of.op as Op].scratch!(of) : list;
       return { bytes, first, last };
     });
-    this.#plan = { dims, ...plan(buffers) };
-    return this.#plan;
+    return { dims, ...plan(buffers) };
   }
 
   #emit(place: Omit<Place, "scratch">, scratch: (n: Node) => number) {
@@ -134,7 +145,9 @@ export class Program {
 
   /** The op list for these dims, with scratch from byte `from` (aligned) on. An input that is `absent` is a null pointer. */
   bind(dims: Dims, from: number, residents: Residents, absent = (_: Input) => false): Bound {
-    const { offsets } = this.#layout(dims);
+    if (!this.#next || !fits(dims, this.#next.dims)) this.reserve(dims);
+    this.#plan = this.#next!; // kept only now: a plan that memory had no room for binds nothing
+    const { offsets } = this.#plan;
     const addresses = new Map<Value, number>();
     const scratches = new Map<Node, number>();
     this.#lives.forEach(({ v, of }, i) => {

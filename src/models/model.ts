@@ -13,7 +13,7 @@ import {
   scatter,
   scatterProbabilities,
 } from "../runtime/batch.ts";
-import type { EngineOptions } from "../runtime/engine.ts";
+import { BASE, type EngineOptions } from "../runtime/engine.ts";
 import { Layout, type MemoryPlan, type Profiled, Session } from "../runtime/session.ts";
 import { Tensor } from "../tensor.ts";
 import { architectureOf } from "./registry.ts";
@@ -238,9 +238,6 @@ export async function plan(
 ): Promise<MemoryPlan> {
   const opened = await open(await openFolder(source, options), options);
   for (const c of opened.checkpoints) await c.close();
-  const layout = new Layout(opened.graph.nodes, opened.outputs, HEAP_BASE);
+  const layout = new Layout(opened.graph.nodes, opened.outputs, BASE);
   return layout.plan(outputs ?? usual(opened.outputs), dimsOf({ batch, length }));
 }
-
-/** Where weights begin in both builds of the module: checked against the module by a test. */
-const HEAP_BASE = 1024;

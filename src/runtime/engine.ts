@@ -1,7 +1,7 @@
 import { instantiate } from "@assemblyscript/loader";
 import { EngineError, throwIfAborted } from "../errors.ts";
+import type { Node } from "../graph/graph.ts";
 import type { Step } from "../graph/lower.ts";
-import { align } from "../graph/plan.ts";
 import { type Build, platform } from "../platform.ts";
 import { Memory } from "./memory.ts";
 
@@ -16,6 +16,9 @@ interface Exports extends Record<string, unknown> {
 }
 
 const VERSION = 1;
+
+/** First byte that the host may use: behind the data of either build, so that a plan holds for both. */
+export const BASE = 4096;
 
 export interface EngineOptions {
   /** Bytes of linear memory that may be used; at most 4 GiB, the default. */
@@ -38,29 +41,28 @@ export function supportedBuild(): Build {
   return relaxed ? "relaxed" : "simd";
 }
 
-/** Milliseconds of work between two turns of the event loop, and in one call of the module. */
-const TURN = 25;
-const CALL = 12;
+/** Milliseconds of work between two turns of the event loop, and in one call of the module: together well under 50. */
+const TURN = 12;
+const CALL = 8;
+/** Milliseconds per unit of work before anything was measured: slow, so that first calls are short. */
+const SLOW = 1 / 2e6;
 
 /** One instance of the module and its memory. Calls on it queue; a long run gives the event loop its turn. */
 export class Engine {
   readonly build: Build;
   readonly memory: Memory;
-  /** First byte that is free for weights. */
-  readonly base: number;
   readonly exports: Exports;
   /** What is reserved for good, by address. */
   #blocks: { at: number; end: number }[] = [];
   #queue: Promise<unknown> = Promise.resolve();
   #disposed = false;
-  /** Work a millisecond, as far as seen; a slow guess at first, so that the first call is short. */
-  #rate = 2e6;
+  /** Milliseconds per unit of work by op, as last seen. */
+  readonly #pace = new Map<Node["op"], number>();
 
   private constructor(build: Build, memory: Memory, exports: Exports) {
     this.build = build;
     this.memory = memory;
     this.exports = exports;
-    this.base = exports.heap_base();
   }
 
   /** @throws EngineError if the host has no WebAssembly SIMD or the module is of another version. */
@@ -70,7 +72,7 @@ export class Engine {
     try {
       const module = options.wasm ?? (await platform().module(build));
       const { exports } = await instantiate<Exports>(module as WebAssembly.Module, { env: { memory: memory.memory } });
-      if (exports.version() !== VERSION)
+      if (exports.version() !== VERSION || exports.heap_base() > BASE)
         throw new EngineError(`the module is version ${exports.version()}, this library needs ${VERSION}`);
       return new Engine(build, memory, exports);
     } catch (cause) {
@@ -82,12 +84,12 @@ export class Engine {
 
   /** First byte behind all that is reserved: scratch begins here. */
   get top(): number {
-    return this.#blocks.at(-1)?.end ?? this.base;
+    return this.#blocks.at(-1)?.end ?? BASE;
   }
 
   /** Keeps `bytes` (a multiple of 64) for good, in the lowest gap that holds them, and says where. */
   reserve(bytes: number): number {
-    let at = align(this.base);
+    let at = BASE;
     let i = 0;
     for (; i < this.#blocks.length && this.#blocks[i].at < at + bytes; i++) at = this.#blocks[i].end;
     this.#blocks.splice(i, 0, { at, end: at + bytes });
@@ -111,16 +113,23 @@ export class Engine {
 
   /** Executes the op list at `program`. Call it within `enqueue`. @throws AbortError between ranges, EngineError if the module traps. */
   async run(program: number, steps: readonly Step[], signal?: AbortSignal): Promise<void> {
+    const expected = (step: Step) => workOf(step) * (this.#pace.get(step.node.op) ?? SLOW);
     let turn = performance.now();
     let since = 0;
-    const call = async (first: number, last: number, cost: number, part = 0, parts = 1) => {
+    const call = async (part: readonly Step[], first: number, last: number, share: number, index = 0, count = 1) => {
       const start = performance.now();
-      this.call(program, first, last, part, parts);
+      this.call(program, first, last, index, count);
       const now = performance.now();
-      if (now - start > 1) this.#rate = cost / (now - start);
-      since += cost;
-      // A clock that stands still between I/O (Workers) says nothing: then the work done is counted instead.
-      if (now > turn ? now - turn < TURN : since < TURN * this.#rate) return;
+      const guess = share * part.reduce((ms, step) => ms + expected(step), 0);
+      const took = now - start;
+      // Short calls say nothing, and one that another process delayed little: a pace moves by steps.
+      if (took > 0.2 || (guess > 0.2 && took > 0)) {
+        const ratio = Math.min(4, Math.max(0.25, took / guess));
+        for (const { node } of part) this.#pace.set(node.op, (this.#pace.get(node.op) ?? SLOW) * ratio);
+      }
+      // A clock that stands still between I/O (Workers) says nothing either: then what was expected counts.
+      since += guess;
+      if (now > turn ? now - turn < TURN : since < TURN) return;
       await platform().pause();
       throwIfAborted(signal);
       since = 0;
@@ -128,16 +137,17 @@ export class Engine {
     };
     throwIfAborted(signal);
     for (let i = 0; i < steps.length; ) {
-      const { first } = steps[i];
-      let cost = 0;
-      while (i < steps.length && (cost === 0 || cost + costOf(steps[i]) < CALL * this.#rate))
-        cost += costOf(steps[i++]);
+      const from = i;
+      let ms = 0;
+      while (i < steps.length && (i === from || ms + expected(steps[i]) < CALL)) ms += expected(steps[i++]);
+      const { first } = steps[from];
       const { last } = steps[i - 1];
-      const parts = Math.ceil(cost / (2 * CALL * this.#rate));
-      if (parts === 1) await call(first, last, cost);
+      const parts = Math.ceil(ms / CALL);
+      if (parts <= 1) await call(steps.slice(from, i), first, last, 1);
+      // One op alone: cut by rows, and by records where it has several.
       else
         for (let r = first; r < last; r++)
-          for (let p = 0; p < parts; p++) await call(r, r + 1, cost / parts / (last - first), p, parts);
+          for (let p = 0; p < parts; p++) await call([steps[from]], r, r + 1, 1 / parts / (last - first), p, parts);
     }
   }
 
@@ -167,7 +177,7 @@ export function sharedEngine(): Promise<Engine> {
   return shared;
 }
 
-/** Work in units of about one multiply-add of matmul: a byte moved counts as two. */
-function costOf(step: Step): number {
-  return step.flops + 2 * step.bytes + 1;
+/** Work of a step in its op's own unit. */
+function workOf(step: Step): number {
+  return step.flops || step.bytes;
 }

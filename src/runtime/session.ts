@@ -6,7 +6,7 @@ import type { Dims, Node, Value } from "../graph/graph.ts";
 import { type Bound, bytesOf, Program, type Step } from "../graph/lower.ts";
 import type { Op } from "../graph/op.ts";
 import { align } from "../graph/plan.ts";
-import { Engine, type EngineOptions } from "./engine.ts";
+import { BASE, Engine, type EngineOptions } from "./engine.ts";
 import { Memory } from "./memory.ts";
 import { Weights } from "./weights.ts";
 
@@ -107,13 +107,13 @@ export class Session {
   ): Promise<Session> {
     const engine = options.engine ?? (await Engine.create(options));
     return engine.enqueue(async () => {
-      let layout = new Layout(nodes, outputs, align(engine.base));
-      const from = engine.reserve(layout.end - align(engine.base));
-      if (from !== align(engine.base)) layout = new Layout(nodes, outputs, from);
+      let layout = new Layout(nodes, outputs, BASE);
+      const from = engine.reserve(layout.end - BASE);
+      if (from !== BASE) layout = new Layout(nodes, outputs, from);
       try {
         const session = new Session(engine, layout, engine === options.engine, from);
         await layout.weights.load(engine, checkpoints, options.ignore ?? /^$/, options);
-        engine.memory.ensure(engine.top + layout.prologue.bytes(NO_DIMS));
+        engine.memory.ensure(engine.top + layout.prologue.reserve(NO_DIMS));
         await session.#execute(layout.prologue.bind(NO_DIMS, engine.top, layout.weights), options.signal);
         return session;
       } catch (error) {
@@ -134,7 +134,7 @@ export class Session {
     return this.engine.enqueue(async () => {
       const { layout, engine } = this;
       const program = layout.program(names);
-      engine.memory.ensure(engine.top + program.bytes(dims));
+      engine.memory.ensure(engine.top + program.reserve(dims));
       const bound = program.bind(dims, engine.top, layout.weights, (v) => inputs[v.name] === undefined);
       for (const input of program.inputs) {
         const data = inputs[input.name];

@@ -6,7 +6,7 @@ import { type Dims, Graph, pad, type Value } from "../graph/graph.ts";
 import { Program, type Residents } from "../graph/lower.ts";
 import { Dtype } from "../graph/op.ts";
 import { align } from "../graph/plan.ts";
-import { Engine, type EngineOptions } from "../runtime/engine.ts";
+import { BASE, Engine, type EngineOptions } from "../runtime/engine.ts";
 import { Tensor, type TensorLike } from "../tensor.ts";
 
 export interface Hit {
@@ -64,13 +64,9 @@ export class VectorIndex {
     return this.#places.has(id);
   }
 
-  get #base(): number {
-    return align(this.#engine.base);
-  }
-
   /** First byte behind `n` vectors. */
   #end(n: number): number {
-    return this.#base + align(pad(n) * this.dim * 4);
+    return BASE + align(pad(n) * this.dim * 4);
   }
 
   /**
@@ -93,13 +89,13 @@ export class VectorIndex {
       const window = this.#end(this.size + added);
       memory.ensure(window + dim * 4);
       // Lanes of a panel that no vector has taken yet are scored too: they must hold numbers.
-      const from = this.#base + pad(this.size) * dim * 4;
+      const from = BASE + pad(this.size) * dim * 4;
       memory.u8(from, window - from).fill(0);
       for (const [i, id] of ids.entries()) {
         const place = this.#places.get(id) ?? this.#ids.push(id) - 1;
         this.#places.set(id, place);
         memory.write(window, data.subarray(i * dim, (i + 1) * dim));
-        exports.pack_rows(this.#base, window, place, 1, dim, Dtype.f32);
+        exports.pack_rows(BASE, window, place, 1, dim, Dtype.f32);
       }
     });
   }
@@ -129,7 +125,7 @@ export class VectorIndex {
   /** Vector `place`, which lies a float in eight. */
   #row(place: number) {
     const { dim } = this;
-    const panel = this.#engine.memory.f32(this.#base + (place >> 3) * dim * 32, dim * 8);
+    const panel = this.#engine.memory.f32(BASE + (place >> 3) * dim * 32, dim * 8);
     const lane = place & 7;
     return {
       get: () => Float32Array.from({ length: dim }, (_, k) => panel[k * 8 + lane]),
@@ -170,12 +166,12 @@ export class VectorIndex {
     const input = g.input("query", "T", "f32", dim);
     const table = g.weight("vectors", [size, dim]);
     const top = g.topK(g.linear(input, table), k);
-    const residents: Residents = { at: (v: Value) => (v === table ? this.#base : undefined), panels: () => true };
+    const residents: Residents = { at: (v: Value) => (v === table ? BASE : undefined), panels: () => true };
     const program = new Program(g.nodes, [top], residents);
     const rows = queries.length / dim;
     const dims: Dims = { T: rows, B: 0, P: 0, S: 0, R: 0 };
     const from = this.#end(size);
-    memory.ensure(from + program.bytes(dims));
+    memory.ensure(from + program.reserve(dims));
     const bound = program.bind(dims, from, residents);
     memory.write(bound.at, bound.words);
     memory.write(bound.address(input), queries, dim, bound.ld(input));

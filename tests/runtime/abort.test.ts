@@ -1,0 +1,60 @@
+import { expect, it } from "vitest";
+import { AbortError, EngineError, loadModel, type Tensor } from "../../src/host/node.ts";
+import { tinyBert } from "../tiny.ts";
+
+/** Long enough that a run takes some hundred milliseconds. */
+const big = () => tinyBert({ hidden: 160, heads: 4, layers: 4, positions: 512 });
+const inputs = { input_ids: new Array<number[]>(6).fill(new Array<number>(400).fill(5)) };
+
+it("a long run gives the event loop its turn, and aborts when told to", async () => {
+  const model = await loadModel(big());
+  await model.forward({ input_ids: [[1, 2, 3]] });
+  let turns = 0;
+  let longest = 0;
+  let last = process.cpuUsage().user;
+  const timer = setInterval(() => {
+    turns++;
+    longest = Math.max(longest, process.cpuUsage().user - last);
+    last = process.cpuUsage().user;
+  }, 1);
+  const whole = (await model.forward(inputs)) as { last_hidden_state: Tensor };
+  clearInterval(timer);
+  expect(turns).toBeGreaterThan(3);
+  console.log(`longest processor time without a turn: ${longest / 1000} ms, ${turns} turns`);
+
+  const controller = new AbortController();
+  const run = model.forward(inputs, { signal: controller.signal });
+  setTimeout(() => controller.abort("enough"), 20);
+  const error = await run.catch((e: unknown) => e);
+  expect(error).toBeInstanceOf(AbortError);
+  expect((error as AbortError).cause).toBe("enough");
+  const again = (await model.forward(inputs)) as { last_hidden_state: Tensor };
+  expect(
+    Buffer.from(again.last_hidden_state.data.buffer).equals(Buffer.from(whole.last_hidden_state.data.buffer)),
+  ).toBe(true);
+
+  await expect(model.forward(inputs, { signal: AbortSignal.abort() })).rejects.toBeInstanceOf(AbortError);
+  model.dispose();
+  await expect(model.forward(inputs)).rejects.toBeInstanceOf(EngineError);
+});
+
+it("calls on one model queue and do not mix", async () => {
+  const model = await loadModel(tinyBert());
+  const rows = Array.from({ length: 20 }, (_, i) => Array.from({ length: 1 + (i % 7) }, (_, t) => (i * 7 + t) % 50));
+  const alone: number[][] = [];
+  for (const row of rows) alone.push([...((await model.forward({ input_ids: [row] })).pooler_output as Tensor).data]);
+  const together = await Promise.all(rows.map((row) => model.forward({ input_ids: [row] })));
+  for (const [i, r] of together.entries()) expect([...(r.pooler_output as Tensor).data]).toEqual(alone[i]);
+});
+
+it("loading aborts and reports progress over all bytes", async () => {
+  const files = tinyBert({ hidden: 240, heads: 4, layers: 6 });
+  const seen: number[] = [];
+  const model = await loadModel(files, { progress_callback: (p) => seen.push(p.loaded / p.total) });
+  expect(seen.at(-1)).toBe(1);
+  expect(seen.every((x, i) => i === 0 || x >= seen[i - 1])).toBe(true);
+  model.dispose();
+  const controller = new AbortController();
+  const loading = loadModel(files, { signal: controller.signal, progress_callback: () => controller.abort() });
+  await expect(loading).rejects.toBeInstanceOf(AbortError);
+});
