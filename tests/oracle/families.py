@@ -427,7 +427,7 @@ def main():
             failed += 1; print(f"FAIL {name:28} {type(e).__name__}: {str(e)[:300]}", flush=True); continue
         size = sum(os.path.getsize(os.path.join(a.folder, name, f)) for f in os.listdir(os.path.join(a.folder, name)))
         print(f"ok   {name:28} {size / 1024:7.0f} KB  reloaded within {worst:.0e}", flush=True)
-    print(f"{len(todo)} cases, {failed} failed")
+    print(f"{sum(a.only in n for n, _ in todo)} cases, {failed} failed")
     sys.exit(failed > 0)
 
 
