@@ -6,6 +6,7 @@ import { type Constant, type Node, pad, type Stack, type Value, type Weight } fr
 import type { Residents } from "../graph/lower.ts";
 import { Dtype, Op } from "../graph/op.ts";
 import { align } from "../graph/plan.ts";
+import { platform } from "../platform.ts";
 import type { Engine } from "./engine.ts";
 
 /** Where a tensor of the checkpoint lands: from row `first` of a matrix in panels, or as plain rows. */
@@ -30,6 +31,7 @@ export class Weights implements Residents {
   readonly #panels = new Set<Value>();
   readonly #landings = new Map<string, Landing[]>();
   readonly #constants: Constant[] = [];
+  #windows = 0;
   /** First byte behind them. */
   readonly end: number;
 
@@ -142,6 +144,9 @@ export class Weights implements Residents {
               engine.exports.convert(at + (row + r) * ld * 4, window + r * bytes, width, dtype);
         }
         row += n;
+        // What comes from memory never waits for anything, so the event loop is given its turn here.
+        this.#windows = (this.#windows + 1) % 8;
+        return this.#windows ? undefined : platform().pause();
       },
     };
   }
