@@ -1,0 +1,316 @@
+import { FormatError, InputError } from "../errors.ts";
+import { Aligned } from "./tokenizer/aligned.ts";
+import { type Library, type LibraryTokenizer, type Model, model } from "./tokenizer/model.ts";
+import { type Normalizer, normalizer } from "./tokenizer/normalizer.ts";
+import { isId, malformed, need, type Part, passSpace, WORD } from "./tokenizer/part.ts";
+import { type PostProcessor, postProcessor, type Row, type Slot, trimmed } from "./tokenizer/postProcessor.ts";
+import { type PreTokenizer, preTokenizer } from "./tokenizer/preTokenizer.ts";
+
+/** What a text, or a pair of texts, becomes. Each list has one entry per token. */
+export interface Encoding {
+  input_ids: number[];
+  token_type_ids: number[];
+  tokens: string[];
+  /** 1 for tokens that the template adds, 0 for all that stand in a text. */
+  special_tokens_mask: number[];
+  /** 0 for tokens of the text, 1 for tokens of `text_pair`, null for tokens that the template adds. */
+  sequence_ids: (0 | 1 | null)[];
+  /**
+   * Where each token stands in its own text, in UTF-16 units: `text.slice(from, to)` shows it (transformers counts code points).
+   * [0, 0] for tokens that the template adds.
+   */
+  offsets: [from: number, to: number][];
+  /** With `return_overflowing_tokens`: the further windows over what truncation cut off. */
+  overflowing?: Encoding[];
+}
+
+export interface EncodeOptions {
+  text_pair?: string;
+  /** Default true. */
+  add_special_tokens?: boolean;
+  /** true stands for longest_first. Left out, it is true if there is a `max_length`. */
+  truncation?: boolean | "longest_first" | "only_first" | "only_second";
+  /** Tokens of the whole encoding, those of the template included. Default, where truncation is asked for: model_max_length. */
+  max_length?: number;
+  /** Tokens that a window shares with the one before it. Default 0. */
+  stride?: number;
+  return_overflowing_tokens?: boolean;
+}
+
+interface AddedToken {
+  readonly content: string;
+  readonly id: number;
+  readonly single_word?: boolean;
+  readonly lstrip?: boolean;
+  readonly rstrip?: boolean;
+  readonly normalized?: boolean;
+  readonly special?: boolean;
+}
+
+const SPECIAL = ["mask", "cls", "sep", "pad", "unk", "bos", "eos"];
+
+/** Windows of `max` of `length` tokens, each sharing `stride` with the one before; from the end on if `left`. */
+function windows(length: number, max: number, stride: number, left: boolean): [start: number, end: number][] {
+  if (max >= length) return [[0, length]];
+  if (max === 0)
+    return [
+      [0, 0],
+      [0, length],
+    ];
+  if (stride >= max) throw new InputError(`stride ${stride} leaves no step for windows of ${max} tokens`);
+  const found: [number, number][] = [];
+  for (let at = 0; ; at += max - stride) {
+    const end = Math.min(at + max, length);
+    found.push(left ? [length - end, length - at] : [at, end]);
+    if (end === length) return found;
+  }
+}
+
+function assemble(slots: readonly Slot[], texts: readonly Row[][]): Encoding {
+  const made: Encoding = {
+    input_ids: [],
+    token_type_ids: [],
+    tokens: [],
+    special_tokens_mask: [],
+    sequence_ids: [],
+    offsets: [],
+  };
+  for (const { sequence, type_id, ids, tokens } of slots) {
+    const rows = sequence === undefined ? tokens.map((token, i): Row => [token, ids[i], 0, 0]) : texts[sequence];
+    for (const [token, id, from, to] of rows) {
+      made.input_ids.push(id);
+      made.token_type_ids.push(type_id);
+      made.tokens.push(token);
+      made.special_tokens_mask.push(sequence === undefined ? 1 : 0);
+      made.sequence_ids.push(sequence ?? null);
+      made.offsets.push([from, to]);
+    }
+  }
+  return made;
+}
+
+/**
+ * The tokenizer of a Hugging Face folder: the ids, windows and offsets of transformers' fast tokenizers. The library
+ * @huggingface/tokenizers, loaded on first use, gives WordPiece, BPE, the decoders and the translation of regular expressions.
+ */
+export class Tokenizer {
+  /** The model's limit as tokenizer_config.json has it; undefined where it has none (transformers' 1e30). */
+  readonly model_max_length?: number;
+  declare readonly mask_token?: string;
+  declare readonly mask_token_id?: number;
+  declare readonly cls_token?: string;
+  declare readonly cls_token_id?: number;
+  declare readonly sep_token?: string;
+  declare readonly sep_token_id?: number;
+  declare readonly pad_token?: string;
+  declare readonly pad_token_id?: number;
+  declare readonly unk_token?: string;
+  declare readonly unk_token_id?: number;
+  declare readonly bos_token?: string;
+  declare readonly bos_token_id?: number;
+  declare readonly eos_token?: string;
+  declare readonly eos_token_id?: number;
+
+  readonly #library: LibraryTokenizer;
+  readonly #model: Model;
+  readonly #normalize: Normalizer;
+  readonly #split: PreTokenizer;
+  readonly #post: PostProcessor;
+  /** Added tokens as they stand in the text (0) and in the normalised text (1), and what finds them. */
+  readonly #added: readonly (readonly [tokens: Map<string, AddedToken>, pattern: RegExp])[];
+  readonly #special = new Set<number>();
+  readonly #config: Part;
+
+  /**
+   * @param tokenizer tokenizer.json, parsed. Its `truncation` and `padding` are not used: the arguments of a call decide.
+   * @param config tokenizer_config.json, parsed, where there is one.
+   * @throws FormatError that names what is malformed, missing or not supported.
+   */
+  static async load(tokenizer: unknown, config?: unknown): Promise<Tokenizer> {
+    const library = (await import("@huggingface/tokenizers")) as unknown as Library;
+    try {
+      return new Tokenizer(library, tokenizer as Part, (config ?? {}) as Part);
+    } catch (error) {
+      throw error instanceof FormatError ? error : malformed((error as Error).message);
+    }
+  }
+
+  private constructor(library: Library, json: Part, config: Part) {
+    const compile = (pattern: unknown) => {
+      const { String: string, Regex } = pattern as Part;
+      if (typeof (string ?? Regex) !== "string") throw malformed(`${JSON.stringify(pattern)} is no pattern`);
+      return new library.SplitPreTokenizer({ type: "Split", pattern }).pattern;
+    };
+    this.#config = config;
+    this.#normalize = normalizer(json.normalizer, compile);
+    this.#split = preTokenizer(json.pre_tokenizer, compile);
+    this.#model = model(need(json, "model", "object"), library);
+    this.#post = postProcessor(json.post_processor);
+    const { ids, vocab } = this.#model;
+    const added_tokens = [...((json.added_tokens ?? []) as AddedToken[])];
+
+    // A config that names no special token leaves it to what is usual; one that names tokens makes added tokens of them.
+    const none = !SPECIAL.some((name) => config[`${name}_token`]);
+    for (const name of SPECIAL) {
+      const usual = [
+        `[${name.toUpperCase()}]`,
+        `<${name}>`,
+        /cls|bos/.test(name) ? "<s>" : /sep|eos/.test(name) ? "</s>" : "",
+      ];
+      const set = config[`${name}_token`] as string | AddedToken | null | undefined;
+      const token = none ? usual.find((token) => ids.has(token)) : typeof set === "string" ? set : set?.content;
+      const id = ids.get(token!) ?? added_tokens.find(({ content }) => content === token)?.id;
+      if (id === undefined) continue;
+      Object.assign(this, { [`${name}_token`]: token, [`${name}_token_id`]: id });
+      if (!added_tokens.some(({ content }) => content === token))
+        added_tokens.push({ ...(set as AddedToken), content: token!, id, special: true });
+    }
+    const found = [new Map<string, AddedToken>(), new Map<string, AddedToken>()];
+    for (const token of added_tokens) {
+      const { content, id, special, normalized = !special } = token;
+      if (typeof content !== "string" || !isId(id))
+        throw malformed(`added token ${JSON.stringify(token)} is malformed`);
+      const written = normalized ? this.#normalize(new Aligned(content)).text : content;
+      ids.set(content, id);
+      vocab[id] = written;
+      if (special) this.#special.add(id);
+      if (written) found[normalized ? 1 : 0].set(written, token);
+    }
+    this.#added = found.map((tokens) => {
+      // The longest first: of the alternatives that match at a place, the first is taken.
+      const longest = [...tokens.keys()].sort((a, b) => b.length - a.length);
+      const escaped = longest.map((token) => token.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&")).join("|");
+      return [tokens, new RegExp(escaped || "(?!)", "gu")] as const;
+    });
+
+    // The library's own is there for its decoder.
+    const nothing = { normalizer: null, pre_tokenizer: null, post_processor: null, model: { vocab: {} } };
+    this.#library = new library.Tokenizer({ decoder: null, ...json, ...nothing, added_tokens }, {});
+    this.#library.model.vocab = vocab;
+    const limit = config.model_max_length as number;
+    if (limit > 0 && limit < 1e9) this.model_max_length = limit;
+  }
+
+  /** The id of a token; undefined if the vocabulary lacks it. */
+  id(token: string): number | undefined {
+    return this.#model.ids.get(token);
+  }
+
+  /** The token of an id; undefined if there is none. */
+  token(id: number): string | undefined {
+    return this.#model.vocab[id];
+  }
+
+  /**
+   * @throws InputError if a text is no string, `max_length` has no room for the template's tokens, the strategy cannot cut enough
+   * or is not known, or `stride` is not below the tokens of a window.
+   */
+  encode(text: string, options: EncodeOptions = {}): Encoding {
+    const { text_pair, add_special_tokens = true, max_length, stride = 0 } = options;
+    const { truncation = max_length !== undefined } = options;
+    const texts = text_pair ? [text, text_pair] : [text];
+    const rows = texts.map((one) => {
+      if (typeof one !== "string") throw new InputError("a text to tokenize must be a string");
+      const made: Row[] = [];
+      this.#cut(new Aligned(one), 0, made);
+      return made;
+    });
+    const slots = this.#post[text_pair ? "pair" : "single"].filter(
+      (s) => add_special_tokens || s.sequence !== undefined,
+    );
+    const keep = rows.map(({ length }) => length);
+    const limit = truncation ? (max_length ?? this.model_max_length) : undefined;
+    if (limit !== undefined) {
+      const extra = slots.reduce((sum, { ids }) => sum + ids.length, 0);
+      if (!(limit >= extra)) throw new InputError(`max_length ${limit} has no room for ${extra} special tokens`);
+      shorten(keep, limit - extra, truncation === true ? "longest_first" : String(truncation));
+    }
+    const [first, second = [[]]] = rows.map((all, i) =>
+      windows(all.length, keep[i], stride, this.#config.truncation_side === "left").map(([start, end]) => {
+        const window = all.slice(start, end);
+        return this.#post.trim === undefined ? window : trimmed(window, this.#post.trim, texts[i]);
+      }),
+    );
+    const make = (a: Row[]) => (b: Row[]) => assemble(slots, [a, b]);
+    const [made, ...others] = second.map(make(first[0]));
+    if (options.return_overflowing_tokens)
+      made.overflowing = [...first.slice(1).flatMap((a) => second.map(make(a))), ...others];
+    return made;
+  }
+
+  /** The windows over a context that question answering reads, each after the question. @throws as encode does. */
+  windows(question: string, context: string, options: Pick<EncodeOptions, "max_length" | "stride"> = {}): Encoding[] {
+    const always = { text_pair: context, truncation: "only_second", return_overflowing_tokens: true } as const;
+    const { overflowing, ...first } = this.encode(question, { ...options, ...always });
+    return [first, ...overflowing!];
+  }
+
+  /** The text of ids; those without a token are left out. `clean_up_tokenization_spaces` is false unless tokenizer_config.json sets it. */
+  decode(
+    ids: Iterable<number>,
+    {
+      skip_special_tokens = false,
+      clean_up_tokenization_spaces = this.#config.clean_up_tokenization_spaces === true,
+    } = {},
+  ): string {
+    const known = Array.from(ids).filter((id) => this.token(id) && !(skip_special_tokens && this.#special.has(id)));
+    return known.length ? this.#library.decode(known, { clean_up_tokenization_spaces }) : "";
+  }
+
+  /** Makes tokens of a text: pass 0 takes out added tokens, pass 1 those in the normalised text, pass 2 splits and cuts the rest. */
+  #cut(text: Aligned, pass: number, rows: Row[]): void {
+    if (pass > 1) {
+      for (const word of this.#split(text))
+        for (const [token, id, start, end] of this.#model.tokenize(word.text))
+          rows.push([token, id, ...word.range(start, end)]);
+      return;
+    }
+    if (pass) text = this.#normalize(text);
+    const { length } = text.text;
+    const [tokens, pattern] = this.#added[pass];
+    let at = 0;
+    const rest = (end: number) => {
+      if (at < end) this.#cut(text.slice(at, end), pass + 1, rows);
+    };
+    for (const { 0: match, index } of text.text.matchAll(pattern)) {
+      const { id, single_word, lstrip, rstrip } = tokens.get(match)!;
+      let end = index + match.length;
+      // Two units hold a character; half of one is no word character.
+      if (
+        single_word &&
+        (WORD_ENDS.test(text.text.slice(Math.max(0, index - 2), index)) ||
+          WORD_STARTS.test(text.text.slice(end, end + 2)))
+      )
+        continue;
+      const start = lstrip ? Math.max(at, passSpace(text.text, index, -1)) : index;
+      if (rstrip) end = passSpace(text.text, end, 1);
+      rest(start);
+      rows.push([text.text.slice(start, end), id, ...text.range(start, end)]);
+      at = end;
+    }
+    rest(length);
+  }
+}
+
+const WORD_ENDS = new RegExp(`[${WORD}]$`, "u");
+const WORD_STARTS = new RegExp(`^[${WORD}]`, "u");
+
+/** Sets how many tokens of each text to keep for `room` in all. */
+function shorten(keep: number[], room: number, strategy: string): void {
+  const [a, b = 0] = keep;
+  const excess = a + b - room;
+  const i = ["longest_first", "only_first", "only_second"].indexOf(strategy) - 1;
+  if (i < -1) throw new InputError(`truncation "${strategy}" is not known`);
+  if (excess <= 0) return;
+  if (i >= 0) {
+    if (!(keep[i] > excess)) throw new InputError(`${strategy} cannot cut ${excess} of ${keep[i] ?? 0} tokens`);
+    keep[i] -= excess;
+  } else if (keep.length < 2) keep[0] = room;
+  else {
+    // The shorter text stays whole if cutting the longer suffices; else each has half, the longer (or second) the odd one.
+    const half = Math.floor(room / 2);
+    const less = Math.min(a, b, half);
+    keep[a > b ? 0 : 1] = room - less;
+    keep[a > b ? 1 : 0] = less;
+  }
+}

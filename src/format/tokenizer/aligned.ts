@@ -1,0 +1,99 @@
+/** What becomes of the matches when text is split by a pattern: names of the tokenizer.json format. */
+export type SplitBehavior = "Removed" | "Isolated" | "Contiguous" | "MergedWithPrevious" | "MergedWithNext";
+
+/** UTF-16 units of the character at `at`. */
+export const width = (text: string, at: number) => (text.codePointAt(at)! > 0xffff ? 2 : 1);
+
+/**
+ * Text on its way to the model: `at[i]` is where the character of `original` starts that the UTF-16 unit i comes from (for both
+ * halves of a surrogate pair the first). Who inherits which character follows NormalizedString of the `tokenizers` crate, quirks
+ * included, so that offsets come out equal.
+ */
+export class Aligned {
+  constructor(
+    readonly text: string,
+    readonly at: readonly number[] = Array.from({ length: text.length }, (_, i) =>
+      i && width(text, i - 1) > 1 ? i - 1 : i,
+    ),
+    readonly original = text,
+  ) {}
+
+  slice(start: number, end?: number): Aligned {
+    return new Aligned(this.text.slice(start, end), this.at.slice(start, end), this.original);
+  }
+
+  /** The range of the original text behind the units from `start` up to and not with `end`, of which there is at least one. */
+  range(start: number, end: number): [from: number, to: number] {
+    const last = this.at[end - 1];
+    return [this.at[start], last + width(this.original, last)];
+  }
+
+  /** New text, each string of which comes from the character behind one unit of this. */
+  #rebuild(strings: readonly (readonly [string, number])[]): Aligned {
+    const at: number[] = [];
+    let text = "";
+    for (const [string, from] of strings) {
+      for (let n = string.length; n; n--) at.push(this.at[from] ?? this.at[0]);
+      text += string;
+    }
+    return new Aligned(text, at, this.original);
+  }
+
+  /**
+   * New text from characters and their changes: 0 stands in the place of the next old character, −n too and removes the n old ones
+   * after it, 1 is new and comes from where the old character before it does.
+   */
+  transform(characters: readonly (readonly [string, number])[]): Aligned {
+    let i = 0;
+    return this.#rebuild(
+      characters.map(([c, change]) => {
+        const from = change > 0 ? i - 1 : i;
+        for (; change <= 0; change++) i += width(this.text, i);
+        return [c, from];
+      }),
+    );
+  }
+
+  /** Puts `by` in the place of each match of `pattern` (flag g): it comes from the last character of the match, or of what precedes an empty one. */
+  replace(pattern: RegExp, by: string | ((match: string) => string)): Aligned {
+    const strings: [string, number][] = [];
+    let i = 0;
+    const keep = (end: number) => {
+      for (; i < end; i++) strings.push([this.text[i], i]);
+    };
+    for (const { 0: match, index } of this.text.matchAll(pattern)) {
+      keep(index);
+      i += match.length;
+      strings.push([typeof by === "string" ? by : by(match), i - 1]);
+    }
+    if (!strings.length) return this;
+    keep(this.text.length);
+    return this.#rebuild(strings);
+  }
+
+  /** The pieces of the text, cut at the matches of `pattern` (flag g); with `invert` the matches are what lies between them. */
+  split(pattern: RegExp, behavior: SplitBehavior, invert = false): Aligned[] {
+    const pieces: [start: number, end: number][] = [];
+    let before: boolean | undefined;
+    let at = 0;
+    const piece = (end: number, match: boolean) => {
+      if (
+        behavior === "Contiguous"
+          ? match === before
+          : behavior === "MergedWithPrevious"
+            ? match && before === false
+            : behavior === "MergedWithNext" && !match && before
+      )
+        pieces[pieces.length - 1][1] = end;
+      else if (!(match && behavior === "Removed")) pieces.push([at, end]);
+      before = match;
+      at = end;
+    };
+    for (const { 0: match, index } of this.text.matchAll(pattern)) {
+      if (index > at) piece(index, invert);
+      piece(index + match.length, !invert);
+    }
+    if (at < this.text.length) piece(this.text.length, invert);
+    return pieces.filter(([start, end]) => start < end).map(([start, end]) => this.slice(start, end));
+  }
+}

@@ -1,0 +1,43 @@
+import { FormatError } from "../../errors.ts";
+
+/** A part of tokenizer.json: a normalizer, pre-tokenizer, model or post-processor with its own fields. */
+export type Part = { readonly type?: unknown; readonly [field: string]: unknown };
+/** Turns a pattern of tokenizer.json (`{ String }` or `{ Regex }`, in Oniguruma's syntax) into a RegExp with the flags gu. */
+export type Compile = (pattern: unknown) => RegExp;
+
+export const malformed = (detail: string) => new FormatError("tokenizer.json", detail);
+export const isId = (id: unknown) => Number.isInteger(id) && (id as number) >= 0;
+
+/** A field that must be there. @throws FormatError if it is not of the type. */
+export function need<T>(part: Part, field: string, type: "string" | "object"): T {
+  const value = part[field];
+  if (typeof value !== type || value === null) throw malformed(`"${field}" of ${part.type} is no ${type}`);
+  return value as T;
+}
+
+/** Builds a part by its type. @throws FormatError with the part's kind and type if that is not known or a field is not right. */
+export function build<T>(kind: string, makers: Record<string, (part: Part) => T>, part: unknown): T {
+  const type = String((part as Part | null)?.type);
+  if (!Object.hasOwn(makers, type)) throw malformed(`${kind} "${type}" is not supported`);
+  try {
+    return makers[type](part as Part);
+  } catch (error) {
+    throw error instanceof FormatError ? error : malformed(`${kind} ${type}: ${(error as Error).message}`);
+  }
+}
+
+const encoder = new TextEncoder();
+export const utf8 = (text: string) => encoder.encode(text);
+
+/** Members of a character class: Rust's \w. */
+export const WORD = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}";
+export const SPACE = /\p{White_Space}/gu;
+
+/**
+ * Where white space ends that begins at the boundary `at`, going right (1) or left (−1). A loop, since a regular expression that
+ * ends in $ takes quadratic time on long runs.
+ */
+export function passSpace(text: string, at: number, step: 1 | -1): number {
+  while (/\p{White_Space}/u.test(text.charAt(step > 0 ? at : at - 1))) at += step;
+  return at;
+}
