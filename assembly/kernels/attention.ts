@@ -1,11 +1,11 @@
 import { Attention, Record, Unbounded } from "../../src/graph/op";
 import { TILE_ROWS } from "../lanes";
-import { KEYS, LANES, left_of, MAXIMUM, number, PACKED, POSITIONS, PROBABILITIES, QUERIES, RESCALE, right_of, row_of, SCORES, SUM, word } from "./attention_layout";
+import { KEYS, LANES, left_of, MAXIMUM, number, PACKED, POSITIONS, PROBABILITIES, QUERIES, RESCALE, right_of, row_of, SCORES, SUM, TERMS, word } from "./attention_layout";
 import { has_terms, logits, Sees, sees } from "./attention_scores";
 import { LOWEST, softmax, softmax_nothing, values } from "./attention_softmax";
-import { tap_block, tap_close } from "./attention_tap";
+import { tap_close } from "./attention_tap";
 import { tile } from "./tile";
-import { transpose } from "./transpose";
+import { transpose, transpose_back } from "./transpose";
 
 /**
  * out[q, head] = softmax(logits(q, k)) · v for the q rows first … last - 1 of all sequences, every option of `Attention`
@@ -17,8 +17,8 @@ import { transpose } from "./transpose";
  * query does not see change no bit of it. A query that sees no key gives zeros, in out as in the tap.
  *
  * args: the op's record. Aliasing: out, tap and scratch overlap nothing. scratch: 64-byte aligned,
- * 3168 + 24 · head_dim + 24 · (value_dim rounded up to 8) floats. Columns of out behind the last head, up to a multiple of 8, become 0.
- * Reads up to 12 bytes behind q and 28 behind v, what they hold reaches no result; nothing outside k, mask and the tables.
+ * 3936 + 24 · head_dim + 24 · (value_dim rounded up to 8) floats. Columns of out behind the last head, up to a multiple of 8, become 0.
+ * Reads up to 12 bytes behind q and mask and 28 behind v, what they hold reaches no result; nothing outside k and the tables.
  * Sums are f32: over head_dim in one chain; over keys in chains of 96, then one of these.
  */
 export function attention(args: usize, first: i32, last: i32): void {
@@ -97,9 +97,9 @@ function attend(args: usize, sequence: i32, head: i32, query: i32, queries: i32)
         tile(scores + (<usize>j << 5), k + <usize>(key + j) * ldk, ldk, keys - j, packed + <usize>(i * head_dim << 2), head_dim);
       }
       const some = what != Sees.all;
-      if (terms || some) logits(args, scores, sequence, head, query + i, query + queries - 1, positions, key, keys, some);
+      if (terms || some) logits(args, scores, scratch + TERMS, sequence, head, query + i, query + queries - 1, positions, key, keys, some);
       softmax(own_probabilities, scores, keys, terms || some ? 1 : scale, scratch + lanes + MAXIMUM, scratch + lanes + SUM, rescale);
-      if (tap) tap_block(tap + <usize>i * tap_ld + (<usize>key << 2), tap_ld, scores, min(LANES, queries - i), keys);
+      if (tap) transpose_back(tap + <usize>i * tap_ld + (<usize>key << 2), tap_ld, scores, min(LANES, queries - i), keys);
     }
     if (!seen) continue;
     const own = v + <usize>key * ldv;

@@ -15,8 +15,10 @@ export const SUM: usize = QUERIES * 8;
 export const RESCALE: usize = QUERIES * 12;
 /** f32[96][8]: one lane group's scores. */
 export const SCORES: usize = QUERIES * 16;
+/** f32[96][8]: what is added to them, where it must be turned round first. */
+export const TERMS: usize = SCORES + KEYS * LANES * 4;
 /** f32[96][24]. */
-export const PROBABILITIES: usize = SCORES + KEYS * LANES * 4;
+export const PROBABILITIES: usize = TERMS + KEYS * LANES * 4;
 /** f32[3][head_dim][8], then f32[value_dim rounded up to 8 / 8][24][8], what the values sum up to. */
 export const PACKED: usize = PROBABILITIES + KEYS * QUERIES * 4;
 

@@ -1,6 +1,7 @@
 import { Attention, Invisible } from "../../src/graph/op";
 import { tanh } from "../numeric";
 import { left_of, number, right_of, row_of, word } from "./attention_layout";
+import { transpose } from "./transpose";
 
 /** How much of a block a lane group sees. */
 export const enum Sees {
@@ -43,7 +44,7 @@ export function has_terms(args: usize): bool {
  * cap(scale · (q·k + c2p + p2c)) + mask + bias + slope · distance, or -inf where the positions forbid (`positional`).
  * scores[keys][8] in place; lanes past `last` get what the last query gets. One pass a term: they are rare, and the block is in L1.
  */
-export function logits(args: usize, scores: usize, sequence: i32, head: i32, query: i32, last: i32, positions: usize, first: i32, keys: i32, positional: bool): void {
+export function logits(args: usize, scores: usize, terms: usize, sequence: i32, head: i32, query: i32, last: i32, positions: usize, first: i32, keys: i32, positional: bool): void {
   const end = scores + (<usize>keys << 5);
   const q_row = row_of(args, Attention.q_offsets, sequence), k_row = row_of(args, Attention.k_offsets, sequence) + first;
   if (word(args, Attention.c2p) | word(args, Attention.p2c)) disentangled(args, scores, head, q_row + query, q_row + last, positions, k_row, first, keys);
@@ -54,7 +55,7 @@ export function logits(args: usize, scores: usize, sequence: i32, head: i32, que
     const cap = f32x4.splat(softcap);
     for (let at = scores; at < end; at += 16) v128.store(at, f32x4.mul(cap, tanh(f32x4.div(f32x4.mul(v128.load(at), scale), cap))));
   }
-  if (word(args, Attention.mask)) mask(args, scores, sequence, head, query, last, first, keys);
+  if (word(args, Attention.mask)) mask(args, scores, terms, sequence, head, query, last, first, keys);
   if (word(args, Attention.bias) | word(args, Attention.slopes) || positional) distances(args, scores, head, positions, k_row, first, keys, positional);
 }
 
@@ -63,34 +64,31 @@ function disentangled(args: usize, scores: usize, head: i32, q_row: i32, q_last:
   const ld = <usize>word(args, Attention.ld_rel) << 2, own = <usize>(head * word(args, Attention.rel_ld)) << 2;
   const span = word(args, Attention.rel_span), index = <usize>word(args, Attention.rel_index) + (<usize>span << 2);
   const k_positions = <usize>word(args, Attention.k_positions);
-  for (let key = 0; key < keys; key++, scores += 32) {
+  const lanes = <usize>min(q_last - q_row, 7) << 2, rows = c2p + <usize>q_row * ld + own;
+  for (let key = 0, row = p2c + <usize>k_row * ld + own; key < keys; key++, row += ld, scores += 32) {
     const k_position = k_positions ? load<i32>(k_positions + (<usize>(k_row + key) << 2)) : first + key;
-    const p = p2c + <usize>(k_row + key) * ld + own;
-    for (let lane = 0; lane < 8; lane++) {
-      const distance = load<i32>(positions + (<usize>lane << 2)) - k_position;
+    let from = rows;
+    for (let lane: usize = 0; lane < 32; lane += 4) {
+      const distance = load<i32>(positions + lane) - k_position;
       const at = <usize>load<i32>(index + (<usize>max(-span, min(span, distance)) << 2)) << 2;
-      const to = scores + (<usize>lane << 2);
-      let sum = load<f32>(to);
-      if (c2p) sum += load<f32>(c2p + <usize>min(q_row + lane, q_last) * ld + own + at);
-      if (p2c) sum += load<f32>(p + at);
-      store<f32>(to, sum);
+      const c: f32 = c2p ? load<f32>(from + at) : 0, p: f32 = p2c ? load<f32>(row + at) : 0;
+      store<f32>(scores + lane, load<f32>(scores + lane) + c + p);
+      if (lane < lanes) from += ld;
     }
   }
 }
 
-function mask(args: usize, scores: usize, sequence: i32, head: i32, query: i32, last: i32, first: i32, keys: i32): void {
+function mask(args: usize, scores: usize, terms: usize, sequence: i32, head: i32, query: i32, last: i32, first: i32, keys: i32): void {
   const stride = word(args, Attention.mask_query);
-  const base = <usize>word(args, Attention.mask) + (<usize>(sequence * word(args, Attention.mask_batch) + head * word(args, Attention.mask_head) + first) << 2);
+  const at = <usize>word(args, Attention.mask) + (<usize>(sequence * word(args, Attention.mask_batch) + head * word(args, Attention.mask_head) + query * stride + first) << 2);
   if (stride == 0) {
     for (let key = 0; key < keys; key++, scores += 32) {
-      const m = v128.load32_splat(base + (<usize>key << 2));
+      const m = v128.load32_splat(at + (<usize>key << 2));
       v128.store(scores, f32x4.add(v128.load(scores), m)); v128.store(scores, f32x4.add(v128.load(scores, 16), m), 16);
     }
-    return;
-  }
-  for (let lane = 0; lane < 8; lane++) {
-    const row = base + (<usize>(min(query + lane, last) * stride) << 2), to = scores + (<usize>lane << 2);
-    for (let key: usize = 0; key < <usize>keys; key++) store<f32>(to + (key << 5), load<f32>(to + (key << 5)) + load<f32>(row + (key << 2)));
+  } else {
+    transpose(terms, at, <usize>stride << 2, last - query + 1, keys);
+    for (let i: usize = 0; i < <usize>keys << 5; i += 16) v128.store(scores + i, f32x4.add(v128.load(scores + i), v128.load(terms + i)));
   }
 }
 

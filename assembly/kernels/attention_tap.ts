@@ -1,13 +1,6 @@
 import { exp } from "../numeric";
 
-/** Keeps a block's logits, scores[keys][8], in the rows of a tap: queries rows, `ld` bytes apart, to be finished by `tap_close`. */
-export function tap_block(tap: usize, ld: usize, scores: usize, queries: i32, keys: i32): void {
-  for (let query = 0; query < queries; query++, tap += ld, scores += 4) {
-    for (let key: usize = 0; key < <usize>keys; key++) store<f32>(tap + (key << 2), load<f32>(scores + (key << 5)));
-  }
-}
-
-/** Turns the logits of keys first … last - 1 in place into exp(logit - maximum) · inverse, and the other keys' into 0. */
+/** Turns a tap's row of logits in place into probabilities: of keys first … last - 1 in place into exp(logit - maximum) · inverse, and the other keys' into 0. */
 export function tap_close(row: usize, keys: i32, first: i32, last: i32, maximum: f32, inverse: f32): void {
   memory.fill(row, 0, <usize>first << 2);
   memory.fill(row + (<usize>last << 2), 0, <usize>(keys - last) << 2);

@@ -8,7 +8,7 @@ import { pad } from "./rows";
  * invisible ones between too (sentence-transformers counts positions of the padded input, less the pads on the left).
  *
  * Works on sequences first … last - 1; all pointers are those of sequence 0. out [sequences, cols], x [rows, cols], offsets
- * i32 [sequences + 1], visible i32 [rows] or 0 for all, mode a Pooling. out must not overlap x. f64 accumulators: sums are right to 1 ulp.
+ * i32 [sequences + 1], visible i32 [rows] or 0 for all, mode a Pooling. out must not overlap x. f64 accumulators, rounded once.
  */
 export function pool(
   out: usize, x: usize, offsets: usize, visible: usize, first: i32, last: i32, mode: i32, cols: i32, ldo: i32, ldx: i32,

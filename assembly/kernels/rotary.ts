@@ -27,7 +27,7 @@ export function rotary_table(
  * Rotates pairs of each head: (a, b) becomes (a · cos - b · sin, b · cos + a · sin) (arXiv:2104.09864). Pairs are floats (i, i + half) of
  * a head, or (2i, 2i + 1) if interleaved, for i < half; the head's other floats stay.
  *
- * out and x [rows, heads · head_dim], table [rows, 2 · half] of rotary_table. out may be x.
+ * out and x [rows, heads · head_dim], table [rows, 2 · half] of rotary_table. out may be x. |error| ≤ 2⁻²³ · (|a| + |b|).
  */
 export function rotary(
   out: usize, x: usize, table: usize, rows: i32, heads: i32, head_dim: i32, half: i32, ldo: i32, ldx: i32, ldt: i32, interleaved: bool,

@@ -16,6 +16,25 @@ export function transpose(out: usize, x: usize, ldx: usize, rows: i32, cols: i32
   }
 }
 
+/** out[rows, cols] = x[cols][8]ᵀ, the way back: the first `rows` of eight rows, `ldo` bytes apart. Nothing outside out's rows is written. */
+export function transpose_back(out: usize, ldo: usize, x: usize, rows: i32, cols: i32): void {
+  for (; rows > 0; rows -= 4, out += ldo << 2, x += 16) {
+    let to = out, from = x, left = cols;
+    for (; left >= 4; left -= 4, to += 16, from += 128) {
+      const a = v128.load(from), b = v128.load(from, 32), c = v128.load(from, 64), d = v128.load(from, 96);
+      const ab = v128.shuffle<f32>(a, b, 0, 4, 1, 5), AB = v128.shuffle<f32>(a, b, 2, 6, 3, 7);
+      const cd = v128.shuffle<f32>(c, d, 0, 4, 1, 5), CD = v128.shuffle<f32>(c, d, 2, 6, 3, 7);
+      v128.store(to, v128.shuffle<f32>(ab, cd, 0, 1, 4, 5));
+      if (rows > 1) v128.store(to + ldo, v128.shuffle<f32>(ab, cd, 2, 3, 6, 7));
+      if (rows > 2) v128.store(to + 2 * ldo, v128.shuffle<f32>(AB, CD, 0, 1, 4, 5));
+      if (rows > 3) v128.store(to + 3 * ldo, v128.shuffle<f32>(AB, CD, 2, 3, 6, 7));
+    }
+    for (; left > 0; left--, to += 4, from += 32) {
+      for (let row: usize = 0; row < <usize>min(rows, 4); row++) store<f32>(to + row * ldo, load<f32>(from + (row << 2)));
+    }
+  }
+}
+
 /** One 4 × 4 transpose, its first `left` rows stored 32 bytes apart. */
 // @ts-ignore: decorator
 @inline function quarter(out: usize, a: v128, b: v128, c: v128, d: v128, left: i32): void {

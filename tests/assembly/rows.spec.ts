@@ -118,7 +118,7 @@ describe("rms_norm", () => {
     }
     offset = 0;
     log<f64>(error);
-    expect<f64>(error).toBeLessThan(6);
+    expect<f64>(error).toBeLessThan(4);
   });
 });
 
@@ -139,7 +139,7 @@ describe("normalize", () => {
       }
     }
     log<f64>(error);
-    expect<f64>(error).toBeLessThan(5);
+    expect<f64>(error).toBeLessThan(3);
   });
 });
 

@@ -15,7 +15,7 @@ const visible = memory.data<i32>([1, 1, 1, 1, 1, 0, 0, 1, 7, 0, -1, 1, 0, 0, 0, 
 }
 
 describe("pool", () => {
-  it("is sentence-transformers' Pooling in all its modes, to an ulp", () => {
+  it("is sentence-transformers' Pooling in all its modes, rounded once", () => {
     let error: f64 = 0;
     for (let i = 0; i < SIZES.length; i++) {
       const cols = SIZES[i], ldx = cols + 13, ldo = whole(cols) + 8;
@@ -49,7 +49,7 @@ describe("pool", () => {
       }
     }
     log<f64>(error);
-    expect<f64>(error).toBeLessThan(0.51);
+    expect<f64>(error).toBe(0);
   });
 });
 
