@@ -7,6 +7,7 @@ import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import asc from "assemblyscript/asc";
+import { constEnums } from "./material.mjs";
 import { interleave, quartiles, table } from "./measure.mjs";
 
 const root = (path) => fileURLToPath(new URL(`../${path}`, import.meta.url));
@@ -15,6 +16,7 @@ const { values: options } = parseArgs({
     modules: { type: "string", default: `${root("dist/wasm/relaxed.wasm")},${root("dist/wasm/simd.wasm")}` },
     rows: { type: "string", default: "17,120,128" },
     shapes: { type: "string", default: "384x384,1536x384,384x1536" },
+    weights: { type: "string", default: "0" },
     rounds: { type: "string", default: "15" },
     turn: { type: "string", default: "10" },
     warmup: { type: "string", default: "200" },
@@ -27,11 +29,14 @@ if (options.help) {
   --modules LIST  .wasm files (default ../dist/wasm/relaxed.wasm and simd.wasm)
   --rows LIST     rows of activations (default 17,120,128)
   --shapes LIST   weights, outputs x inputs (default 384x384,1536x384,384x1536)
+  --weights MB    cycle through so many bytes of weights, as a model does (default 0: one matrix, in the cache;
+                  the Linear layers of MiniLM have 42)
   --rounds N, --turn MS, --warmup MS, --json FILE`);
   process.exit(0);
 }
 const pace = { rounds: Number(options.rounds), turn: Number(options.turn), warmup: Number(options.warmup) };
 const op = constEnums(readFileSync(root("src/graph/op.ts"), "utf8"));
+const cycled = 1e6 * Number(options.weights);
 const shapes = options.shapes.split(",").map((shape) => shape.split("x").map(Number));
 const rows = [];
 for (const path of options.modules.split(",")) {
@@ -79,7 +84,7 @@ async function measure(path) {
 /** One callable a case, all in one memory: activations, panels [n/8][k][8] and outputs each have a place of their own. */
 async function matmuls(path, cases) {
   const bytes = readFileSync(path);
-  const memory = new WebAssembly.Memory({ initial: 1024 });
+  const memory = new WebAssembly.Memory({ initial: 1024 + Math.ceil(cycled / 65536) });
   const { exports } = (await WebAssembly.instantiate(bytes, { env: { memory } })).instance;
   const f32 = new Float32Array(memory.buffer);
   const i32 = new Int32Array(memory.buffer);
@@ -95,15 +100,25 @@ async function matmuls(path, cases) {
     for (let i = 0; i < words; i++) f32[at / 4 + i] = Math.random() - 0.5;
     return at;
   };
+  const weights = random(Math.max(cycled / 4, ...cases.map(({ n, k }) => n * k)));
   return cases.map(({ m, n, k }) => {
-    const [a, b, bias, out] = [random(m * k), random(n * k), random(n), place(m * n)];
-    const program = place(op.Record.words);
-    const set = { a, b, bias, n, k, ldo: n, lda: k, ldr: n };
-    i32[program / 4 + op.Record.op] = op.Op.matmul;
-    i32[program / 4 + op.Record.rows] = m;
-    i32[program / 4 + op.Record.out] = out;
-    for (const [name, value] of Object.entries(set)) i32[program / 4 + word[name]] = value;
-    const run = () => exports.run(program, 0, 1, 0, 1);
+    const [a, bias, out] = [random(m * k), random(n), place(m * n)];
+    const matrices = Math.max(1, Math.floor(cycled / (4 * n * k)));
+    const record = (b) => {
+      const at = place(op.Record.words);
+      const set = { a, b, bias, n, k, ldo: n, lda: k, ldr: n };
+      i32[at / 4 + op.Record.op] = op.Op.matmul;
+      i32[at / 4 + op.Record.rows] = m;
+      i32[at / 4 + op.Record.out] = out;
+      for (const [name, value] of Object.entries(set)) i32[at / 4 + word[name]] = value;
+      return at;
+    };
+    const records = Array.from({ length: matrices }, (_, i) => record(weights + 4 * n * k * i));
+    let next = 0;
+    const run = () => {
+      exports.run(records[next], 0, 1, 0, 1);
+      next = (next + 1) % matrices;
+    };
     run();
     for (const [i, j] of [
       [0, 0],
@@ -113,7 +128,7 @@ async function matmuls(path, cases) {
       let sum = f32[bias / 4 + j];
       let size = 1;
       for (let p = 0; p < k; p++) {
-        const term = f32[a / 4 + i * k + p] * f32[b / 4 + (j >> 3) * k * 8 + p * 8 + (j & 7)];
+        const term = f32[a / 4 + i * k + p] * f32[weights / 4 + (j >> 3) * k * 8 + p * 8 + (j & 7)];
         sum += term;
         size += Math.abs(term);
       }
@@ -147,14 +162,4 @@ async function multiplyAddLoop(relaxed) {
   });
   const steps = 20000;
   return { run: () => exports.peak(1024, steps), flops: steps * chains.length * 4 * 2 };
-}
-
-/** The const enums of a TypeScript source: `{ Op: { matmul: 0, … }, … }`. The layout of records is written down once, there. */
-function constEnums(source) {
-  const found = {};
-  for (const [, name, body] of source.matchAll(/const enum (\w+) \{([^}]*)\}/g))
-    found[name] = Object.fromEntries(
-      [...body.matchAll(/^\s*(\w+) = (-?\w+),/gm)].map(([, key, value]) => [key, Number(value)]),
-    );
-  return found;
 }

@@ -38,3 +38,13 @@ export function pytorch(count) {
     .sort((a, b) => a.ids.length - b.ids.length)
     .filter((_, i, all) => i % Math.floor(all.length / count) === 0);
 }
+
+/** The const enums of a TypeScript source: `{ Op: { matmul: 0, … }, … }`. The layout of records is written down once, there. */
+export function constEnums(source) {
+  const found = {};
+  for (const [, name, body] of source.matchAll(/const enum (\w+) \{([^}]*)\}/g))
+    found[name] = Object.fromEntries(
+      [...body.matchAll(/^\s*(\w+) = (-?\w+),/gm)].map(([, key, value]) => [key, Number(value)]),
+    );
+  return found;
+}
