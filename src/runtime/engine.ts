@@ -35,6 +35,16 @@ const RELAXED = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 12
 
 let relaxed: boolean | undefined;
 
+/** Builds are compiled once. */
+const modules = new Map<Build, Promise<WebAssembly.Module>>();
+
+function moduleOf(build: Build): Promise<WebAssembly.Module> {
+  const module = modules.get(build) ?? platform().module(build);
+  modules.set(build, module);
+  module.catch(() => modules.delete(build));
+  return module;
+}
+
 /** The build that this host runs. */
 export function supportedBuild(): Build {
   relaxed ??= WebAssembly.validate(RELAXED);
@@ -70,7 +80,7 @@ export class Engine {
     const build = options.deterministic ? "simd" : supportedBuild();
     const memory = new Memory(options.memory_limit);
     try {
-      const module = options.wasm ?? (await platform().module(build));
+      const module = options.wasm ?? (await moduleOf(build));
       const { exports } = await instantiate<Exports>(module as WebAssembly.Module, { env: { memory: memory.memory } });
       if (exports.version() !== VERSION || exports.heap_base() > BASE)
         throw new EngineError(`the module is version ${exports.version()}, this library needs ${VERSION}`);
