@@ -132,6 +132,12 @@ export const enum Attention {
   scratch = 39,
 }
 
+/** Floats of Attention.scratch: `fixed`, and `each` for every float of head_dim and of value_dim rounded up to 8. */
+export const enum AttentionScratch {
+  fixed = 3936,
+  each = 24,
+}
+
 /** The value of Attention.left or right that means: no bound on this side. */
 export const enum Unbounded {
   value = 0x3fffffff,

@@ -12,6 +12,7 @@ import {
   Pool,
   Rotary,
   RotaryTable,
+  AttentionScratch as Scratch,
   TopK,
   Unary,
   Unfold,
@@ -73,9 +74,6 @@ const unary: OpInfo = {
     [Unary.eps]: bits(attrs.eps ?? 0),
   }),
 };
-
-/** Floats of attention's scratch: see assembly/kernels/attention.ts. */
-const attentionScratch = (head_dim: number, value_dim: number) => 3168 + 24 * (head_dim + pad(value_dim));
 
 /** How each op becomes records, and what it costs. The order of words is op.ts's alone. */
 export const ops: { readonly [op: number]: OpInfo } = {
@@ -141,7 +139,7 @@ export const ops: { readonly [op: number]: OpInfo } = {
       [Attention.tap_offsets]: p.at(i.tap_offsets),
       [Attention.scratch]: p.scratch,
     }),
-    scratch: ({ attrs }) => 4 * attentionScratch(attrs.head_dim, attrs.value_dim),
+    scratch: ({ attrs: a }) => 4 * (Scratch.fixed + Scratch.each * (a.head_dim + pad(a.value_dim))),
     flops: ({ attrs: a }, size) => 2 * size("P") * a.heads * (a.head_dim + a.value_dim),
   },
   [Op.embed]: {
