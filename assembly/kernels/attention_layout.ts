@@ -38,14 +38,26 @@ export const PACKED: usize = PROBABILITIES + KEYS * QUERIES * 4;
   return load<i32>(<usize>word(args, offsets) + (<usize>sequence << 2));
 }
 
-/** Largest distance k_position - q_position that is seen, and the smallest. */
+/** The smallest and the largest distance k_position - q_position that is seen. */
+// @ts-ignore: decorator
+@inline export function left_of(args: usize): i32 {
+  const left = word(args, Attention.left);
+  return left >= Unbounded.value ? i32.MIN_VALUE : -left;
+}
 // @ts-ignore: decorator
 @inline export function right_of(args: usize): i32 {
   const right = word(args, Attention.right);
   return right >= Unbounded.value ? i32.MAX_VALUE : right;
 }
-// @ts-ignore: decorator
-@inline export function left_of(args: usize): i32 {
-  const left = word(args, Attention.left);
-  return left >= Unbounded.value ? i32.MIN_VALUE : -left;
+
+/** Of n positions, n > 0. */
+export function least_of(positions: usize, n: i32): i32 {
+  let least = load<i32>(positions);
+  for (let i: usize = 4; i < <usize>n << 2; i += 4) least = min(least, load<i32>(positions + i));
+  return least;
+}
+export function most_of(positions: usize, n: i32): i32 {
+  let most = load<i32>(positions);
+  for (let i: usize = 4; i < <usize>n << 2; i += 4) most = max(most, load<i32>(positions + i));
+  return most;
 }

@@ -1,6 +1,6 @@
 import { Attention, Invisible } from "../../src/graph/op";
 import { tanh } from "../numeric";
-import { left_of, number, right_of, row_of, word } from "./attention_layout";
+import { LANES, least_of, left_of, most_of, number, right_of, row_of, word } from "./attention_layout";
 import { transpose } from "./transpose";
 
 /** How much of a block a lane group sees. */
@@ -12,23 +12,15 @@ export const enum Sees {
 
 /** What of the keys first … first + keys - 1 the eight queries at `positions` see by their positions. */
 export function sees(args: usize, sequence: i32, positions: usize, first: i32, keys: i32): Sees {
-  let q_least = load<i32>(positions), q_most = q_least;
-  for (let lane = 1; lane < 8; lane++) {
-    const position = load<i32>(positions + (<usize>lane << 2));
-    q_least = min(q_least, position); q_most = max(q_most, position);
-  }
   let least = first, most = first + keys - 1;
   const k_positions = <usize>word(args, Attention.k_positions);
   if (k_positions) {
     const own = k_positions + (<usize>(row_of(args, Attention.k_offsets, sequence) + first) << 2);
-    least = i32.MAX_VALUE; most = i32.MIN_VALUE;
-    for (let key = 0; key < keys; key++) {
-      const position = load<i32>(own + (<usize>key << 2));
-      least = min(least, position); most = max(most, position);
-    }
+    least = least_of(own, keys);
+    most = most_of(own, keys);
     if (most <= Invisible.position) return Sees.nothing;
   }
-  const left = left_of(args), right = right_of(args);
+  const left = left_of(args), right = right_of(args), q_least = least_of(positions, LANES), q_most = most_of(positions, LANES);
   if (most - q_least < left || least - q_most > right) return Sees.nothing;
   return least > Invisible.position && least - q_most >= left && most - q_least <= right ? Sees.all : Sees.some;
 }
@@ -40,14 +32,19 @@ export function has_terms(args: usize): bool {
 }
 
 /**
- * Turns q·k of eight queries (rows `query` … in their sequence, none past `last`) and a block of keys into the softmax's logits:
- * cap(scale · (q·k + c2p + p2c)) + mask + bias + slope · distance, or -inf where the positions forbid (`positional`).
- * scores[keys][8] in place; lanes past `last` get what the last query gets. One pass a term: they are rare, and the block is in L1.
+ * Turns q·k of eight queries (`query` … in their sequence, lanes past `last` repeat it) and a block of keys, scores[keys][8], in place
+ * into the softmax's logits: cap(scale · (q·k + c2p + p2c)) + mask + bias + slope · distance, or -inf where the positions forbid
+ * (`positional`). One pass a term: they are rare, and the block stays in L1. terms: scratch of the scores' size.
  */
-export function logits(args: usize, scores: usize, terms: usize, sequence: i32, head: i32, query: i32, last: i32, positions: usize, first: i32, keys: i32, positional: bool): void {
+export function logits(
+  args: usize, scores: usize, terms: usize, sequence: i32, head: i32, query: i32, last: i32,
+  positions: usize, first: i32, keys: i32, positional: bool,
+): void {
   const end = scores + (<usize>keys << 5);
   const q_row = row_of(args, Attention.q_offsets, sequence), k_row = row_of(args, Attention.k_offsets, sequence) + first;
-  if (word(args, Attention.c2p) | word(args, Attention.p2c)) disentangled(args, scores, head, q_row + query, q_row + last, positions, k_row, first, keys);
+  if (word(args, Attention.c2p) | word(args, Attention.p2c)) {
+    disentangled(args, scores, head, q_row + query, q_row + last, positions, k_row, first, keys);
+  }
   const scale = f32x4.splat(number(args, Attention.scale)), softcap = number(args, Attention.softcap);
   if (softcap == 0) {
     for (let at = scores; at < end; at += 16) v128.store(at, f32x4.mul(v128.load(at), scale));
@@ -56,10 +53,14 @@ export function logits(args: usize, scores: usize, terms: usize, sequence: i32, 
     for (let at = scores; at < end; at += 16) v128.store(at, f32x4.mul(cap, tanh(f32x4.div(f32x4.mul(v128.load(at), scale), cap))));
   }
   if (word(args, Attention.mask)) mask(args, scores, terms, sequence, head, query, last, first, keys);
-  if (word(args, Attention.bias) | word(args, Attention.slopes) || positional) distances(args, scores, head, positions, k_row, first, keys, positional);
+  if (positional || word(args, Attention.bias) | word(args, Attention.slopes)) {
+    distances(args, scores, head, positions, k_row, first, keys, positional);
+  }
 }
 
-function disentangled(args: usize, scores: usize, head: i32, q_row: i32, q_last: i32, positions: usize, k_row: i32, first: i32, keys: i32): void {
+function disentangled(
+  args: usize, scores: usize, head: i32, q_row: i32, q_last: i32, positions: usize, k_row: i32, first: i32, keys: i32,
+): void {
   const c2p = <usize>word(args, Attention.c2p), p2c = <usize>word(args, Attention.p2c);
   const ld = <usize>word(args, Attention.ld_rel) << 2, own = <usize>(head * word(args, Attention.rel_ld)) << 2;
   const span = word(args, Attention.rel_span), index = <usize>word(args, Attention.rel_index) + (<usize>span << 2);
@@ -78,9 +79,12 @@ function disentangled(args: usize, scores: usize, head: i32, q_row: i32, q_last:
   }
 }
 
-function mask(args: usize, scores: usize, terms: usize, sequence: i32, head: i32, query: i32, last: i32, first: i32, keys: i32): void {
+function mask(
+  args: usize, scores: usize, terms: usize, sequence: i32, head: i32, query: i32, last: i32, first: i32, keys: i32,
+): void {
   const stride = word(args, Attention.mask_query);
-  const at = <usize>word(args, Attention.mask) + (<usize>(sequence * word(args, Attention.mask_batch) + head * word(args, Attention.mask_head) + query * stride + first) << 2);
+  const block = sequence * word(args, Attention.mask_batch) + head * word(args, Attention.mask_head) + query * stride + first;
+  const at = <usize>word(args, Attention.mask) + (<usize>block << 2);
   if (stride == 0) {
     for (let key = 0; key < keys; key++, scores += 32) {
       const m = v128.load32_splat(at + (<usize>key << 2));

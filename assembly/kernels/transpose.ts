@@ -16,7 +16,7 @@ export function transpose(out: usize, x: usize, ldx: usize, rows: i32, cols: i32
   }
 }
 
-/** out[rows, cols] = x[cols][8]ᵀ, the way back: the first `rows` of eight rows, `ldo` bytes apart. Nothing outside out's rows is written. */
+/** out[rows, cols] = x[cols][8]ᵀ, the way back: the first `rows` of eight rows, `ldo` bytes apart. Nothing outside them is written. */
 export function transpose_back(out: usize, ldo: usize, x: usize, rows: i32, cols: i32): void {
   for (; rows > 0; rows -= 4, out += ldo << 2, x += 16) {
     let to = out, from = x, left = cols;

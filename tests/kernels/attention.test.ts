@@ -174,7 +174,7 @@ describe.each([false, true])("attention, relaxed: %s", async (relaxed) => {
   test("is the f64 loop's result, for any options", () => {
     fc.assert(
       fc.property(cases, (c) => void check(c)),
-      { numRuns: 80 },
+      { numRuns: 50 },
     );
   }, 60_000);
 
@@ -197,7 +197,7 @@ describe.each([false, true])("attention, relaxed: %s", async (relaxed) => {
           tapped += one.probabilities.length;
         }
       }),
-      { numRuns: 80 },
+      { numRuns: 50 },
     );
   }, 60_000);
 
