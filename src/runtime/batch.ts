@@ -56,13 +56,16 @@ function padded(name: string, ids: Ids): Padded {
       throw new InputError(`${name}[${at}] is ${v}, not a whole number`);
     return n;
   };
-  if (ids && "dims" in ids) {
-    const [b, t] = ids.dims.length === 1 ? [1, ids.dims[0]] : ids.dims;
-    if (ids.dims.length > 2 || b * t !== ids.data.length) throw new ShapeError(name, ["B", "T"], ids.dims);
-    return { data: Int32Array.from(ids.data as ArrayLike<number>, int), lengths: new Array(b).fill(t), length: t };
-  }
-  if (typeof ids !== "object" || !ids || typeof ids.length !== "number")
+  const tensor = typeof ids === "object" && !!ids && "dims" in ids;
+  const numbers = tensor ? ids.data : ids;
+  if (typeof numbers !== "object" || typeof numbers?.length !== "number")
     throw new InputError(`${name} must be a tensor or arrays of ids`);
+  if (tensor) {
+    const { data, dims } = ids;
+    const [b, t] = dims.length === 1 ? [1, dims[0]] : dims;
+    if (dims.length > 2 || b * t !== data.length) throw new ShapeError(name, ["B", "T"], dims);
+    return { data: Int32Array.from(data as ArrayLike<number>, int), lengths: new Array(b).fill(t), length: t };
+  }
   const list = (ids.length && typeof ids[0] === "object" ? ids : [ids]) as readonly Numbers[];
   const lengths = Array.from(list, (row) => row.length);
   const length = Math.max(0, ...lengths);
