@@ -15,6 +15,8 @@ export interface Encoding {
   special_tokens_mask: number[];
   /** 0 for tokens of the text, 1 for tokens of `text_pair`, null for tokens that the template adds. */
   sequence_ids: (0 | 1 | null)[];
+  /** The number of the word in its own text, as the pre-tokenizer splits words; null for tokens that the template adds. */
+  word_ids: (number | null)[];
   /**
    * Where each token stands in its own text, in UTF-16 units: `text.slice(from, to)` shows it (transformers counts code points).
    * [0, 0] for tokens that the template adds.
@@ -73,16 +75,19 @@ function assemble(slots: readonly Slot[], texts: readonly Row[][]): Encoding {
     tokens: [],
     special_tokens_mask: [],
     sequence_ids: [],
+    word_ids: [],
     offsets: [],
   };
   for (const { sequence, type_id, ids, tokens } of slots) {
-    const rows = sequence === undefined ? tokens.map((token, i): Row => [token, ids[i], 0, 0]) : texts[sequence];
-    for (const [token, id, from, to] of rows) {
+    const none = sequence === undefined;
+    const rows = none ? tokens.map((token, i): Row => [token, ids[i], 0, 0, 0]) : texts[sequence];
+    for (const [token, id, from, to, word] of rows) {
       made.input_ids.push(id);
       made.token_type_ids.push(type_id);
       made.tokens.push(token);
-      made.special_tokens_mask.push(sequence === undefined ? 1 : 0);
+      made.special_tokens_mask.push(none ? 1 : 0);
       made.sequence_ids.push(sequence ?? null);
+      made.word_ids.push(none ? null : word);
       made.offsets.push([from, to]);
     }
   }
@@ -170,7 +175,7 @@ export class Tokenizer {
       const { content, id, special, normalized = !special } = token;
       if (typeof content !== "string" || !isId(id))
         throw malformed(`added token ${JSON.stringify(token)} is malformed`);
-      const written = normalized ? this.#normalize(new Aligned(content)).text : content;
+      const written = normalized ? this.#normalize(Aligned.of(content)).text : content;
       ids.set(content, id);
       vocab[id] = written;
       if (special) this.#special.add(id);
@@ -212,7 +217,7 @@ export class Tokenizer {
     const rows = texts.map((one) => {
       if (typeof one !== "string") throw new InputError("a text to tokenize must be a string");
       const made: Row[] = [];
-      this.#cut(new Aligned(one), 0, made);
+      this.#cut(Aligned.of(one), 0, made);
       return made;
     });
     const slots = this.#post[text_pair ? "pair" : "single"].filter(
@@ -259,10 +264,13 @@ export class Tokenizer {
 
   /** Makes tokens of a text: pass 0 takes out added tokens, pass 1 those in the normalised text, pass 2 splits and cuts the rest. */
   #cut(text: Aligned, pass: number, rows: Row[]): void {
+    const word = () => (rows.at(-1)?.[4] ?? -1) + 1;
     if (pass > 1) {
-      for (const word of this.#split(text))
-        for (const [token, id, start, end] of this.#model.tokenize(word.text))
-          rows.push([token, id, ...word.range(start, end)]);
+      for (const part of this.#split(text)) {
+        const n = word();
+        for (const [token, id, start, end] of this.#model.tokenize(part.text))
+          rows.push([token, id, ...part.range(start, end), n]);
+      }
       return;
     }
     if (pass) text = this.#normalize(text);
@@ -285,7 +293,7 @@ export class Tokenizer {
       const start = lstrip ? Math.max(at, passSpace(text.text, index, -1)) : index;
       if (rstrip) end = passSpace(text.text, end, 1);
       rest(start);
-      rows.push([text.text.slice(start, end), id, ...text.range(start, end)]);
+      rows.push([text.text.slice(start, end), id, ...text.range(start, end), word()]);
       at = end;
     }
     rest(length);

@@ -186,8 +186,8 @@ def build():
 
 # --------------------------------------------------------------------------------------------------------------- output
 def compact(e):
-    """One encoding: ids, offsets, type ids, sequence ids (2 for none), special mask."""
-    return [e.ids, [x for o in e.offsets for x in o], e.type_ids, [2 if s is None else s for s in e.sequence_ids], e.special_tokens_mask]
+    """One encoding: ids, offsets, type ids, sequence ids (2 for none), special mask, word ids (-1 for none)."""
+    return [e.ids, [x for o in e.offsets for x in o], e.type_ids, [2 if s is None else s for s in e.sequence_ids], e.special_tokens_mask, [-1 if w is None else w for w in e.word_ids]]
 
 def fast(name, t, special):
     return PreTrainedTokenizerFast(tokenizer_object=t, clean_up_tokenization_spaces=False, **special)
@@ -200,7 +200,7 @@ def calls(tok, texts, name):
     single = []
     for text in texts:
         e = enc(text)[0]
-        single.append([e[0], e[1]])
+        single.append([e[0], e[1], e[5]])
     pair = [{"pair": i, "options": {}, "windows": enc(a, b)} for i, (a, b) in enumerate(PAIRS)]
     cut = []
     for i, (a, b) in enumerate(PAIRS):

@@ -12,11 +12,15 @@ export const width = (text: string, at: number) => (text.codePointAt(at)! > 0xff
 export class Aligned {
   constructor(
     readonly text: string,
-    readonly at: readonly number[] = Array.from({ length: text.length }, (_, i) =>
-      i && width(text, i - 1) > 1 ? i - 1 : i,
-    ),
-    readonly original = text,
+    readonly at: readonly number[],
+    readonly original: string,
   ) {}
+
+  static of(text: string): Aligned {
+    const at: number[] = [];
+    for (let i = 0; i < text.length; i++) at.push(i && width(text, i - 1) > 1 ? i - 1 : i);
+    return new Aligned(text, at, text);
+  }
 
   slice(start: number, end?: number): Aligned {
     return new Aligned(this.text.slice(start, end), this.at.slice(start, end), this.original);
@@ -28,47 +32,42 @@ export class Aligned {
     return [this.at[start], last + width(this.original, last)];
   }
 
-  /** New text, each string of which comes from the character behind one unit of this. */
-  #rebuild(strings: readonly (readonly [string, number])[]): Aligned {
-    const at: number[] = [];
-    let text = "";
-    for (const [string, from] of strings) {
-      for (let n = string.length; n; n--) at.push(this.at[from] ?? this.at[0]);
-      text += string;
-    }
-    return new Aligned(text, at, this.original);
-  }
-
   /**
    * New text from characters and their changes: 0 stands in the place of the next old character, −n too and removes the n old ones
    * after it, 1 is new and comes from where the old character before it does.
    */
   transform(characters: readonly (readonly [string, number])[]): Aligned {
+    const at: number[] = [];
+    let text = "";
     let i = 0;
-    return this.#rebuild(
-      characters.map(([c, change]) => {
-        const from = change > 0 ? i - 1 : i;
-        for (; change <= 0; change++) i += width(this.text, i);
-        return [c, from];
-      }),
-    );
+    for (let [c, change] of characters) {
+      const from = this.at[change > 0 ? i - 1 : i] ?? this.at[0];
+      for (; change <= 0; change++) i += width(this.text, i);
+      for (let n = c.length; n; n--) at.push(from);
+      text += c;
+    }
+    return new Aligned(text, at, this.original);
   }
 
   /** Puts `by` in the place of each match of `pattern` (flag g): it comes from the last character of the match, or of what precedes an empty one. */
   replace(pattern: RegExp, by: string | ((match: string) => string)): Aligned {
-    const strings: [string, number][] = [];
+    const at: number[] = [];
+    let text = "";
     let i = 0;
     const keep = (end: number) => {
-      for (; i < end; i++) strings.push([this.text[i], i]);
+      text += this.text.slice(i, end);
+      while (i < end) at.push(this.at[i++]);
     };
     for (const { 0: match, index } of this.text.matchAll(pattern)) {
       keep(index);
       i += match.length;
-      strings.push([typeof by === "string" ? by : by(match), i - 1]);
+      const put = typeof by === "string" ? by : by(match);
+      for (let n = put.length; n; n--) at.push(this.at[i - 1] ?? this.at[0]);
+      text += put;
     }
-    if (!strings.length) return this;
+    if (!(i || text)) return this;
     keep(this.text.length);
-    return this.#rebuild(strings);
+    return new Aligned(text, at, this.original);
   }
 
   /** The pieces of the text, cut at the matches of `pattern` (flag g); with `invert` the matches are what lies between them. */

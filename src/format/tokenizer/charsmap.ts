@@ -16,7 +16,8 @@ export function charsmap(base64: string): (chunk: string) => string | undefined 
   const children = (u: number) => (u >>> 10) << ((u & 512) >>> 6);
   const decoder = new TextDecoder();
 
-  return (chunk) => {
+  const known = new Map<string, string | undefined>();
+  const find = (chunk: string) => {
     let node = children(unit(0));
     for (const byte of utf8(chunk)) {
       node ^= byte;
@@ -29,5 +30,12 @@ export function charsmap(base64: string): (chunk: string) => string | undefined 
         return decoder.decode(bytes.subarray(at, stop < 0 ? undefined : stop));
       }
     }
+  };
+  return (chunk) => {
+    if (!known.has(chunk)) {
+      if (known.size > 9999) known.clear();
+      known.set(chunk, find(chunk));
+    }
+    return known.get(chunk);
   };
 }

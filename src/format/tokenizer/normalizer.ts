@@ -1,6 +1,6 @@
 import type { Aligned } from "./aligned.ts";
 import { charsmap } from "./charsmap.ts";
-import { build, type Compile, need, type Part, passSpace, SPACE, utf8 } from "./part.ts";
+import { build, type Compile, need, type Part, passSpace, utf8 } from "./part.ts";
 
 export type Normalizer = (text: Aligned) => Aligned;
 
@@ -20,6 +20,8 @@ const lowercase: Normalizer = (text) => text.replace(/\p{Changes_When_Lowercased
 const unicode =
   (form: "NFC" | "NFD" | "NFKC" | "NFKD"): Normalizer =>
   (text) => {
+    // JavaScript engines take quadratic time to sort a run of marks; one as long as this is no text.
+    if (/\p{M}{2000}/u.test(text.text)) return text;
     const normal = text.text.normalize(form);
     if (normal === text.text) return text;
     const changes: Record<string, number[]> = {};
@@ -40,13 +42,15 @@ const unicode =
 
 const precompiled = (part: Part): Normalizer => {
   const find = charsmap(need(part, "precompiled_charsmap", "string"));
-  const clusters = new Intl.Segmenter();
+  const segmenter = new Intl.Segmenter();
   return (text) => {
     const made: [string, number][] = [];
+    let changed = false;
     // The last characters made carry the difference in number, even where they are not of this replacement: what the crate does.
     const put = (old: string): boolean => {
       const found = find(old);
       if (found === undefined) return false;
+      changed = true;
       const characters = [...found];
       let more = characters.length - [...old].length;
       for (const c of characters) made.push([c, 0]);
@@ -54,9 +58,12 @@ const precompiled = (part: Part): Normalizer => {
       for (let i = made.length; more > 0 && i; more--) made[--i][1] = 1;
       return true;
     };
-    for (const { segment } of clusters.segment(text.text))
-      if (utf8(segment).length > 5 || !put(segment)) for (const c of segment) if (!put(c)) made.push([c, 0]);
-    return text.transform(made);
+    // Of the clusters of several characters only those of at most 5 bytes are looked up whole.
+    const simple = !/[^ -~]/.test(text.text);
+    for (const cluster of simple ? text.text : Array.from(segmenter.segment(text.text), ({ segment }) => segment))
+      if ((cluster.length > 1 && utf8(cluster).length > 5) || !put(cluster))
+        for (const c of cluster) if (!put(c)) made.push([c, 0]);
+    return changed ? text.transform(made) : text;
   };
 };
 
@@ -73,7 +80,7 @@ export function normalizer(part: unknown, compile: Compile): Normalizer {
       BertNormalizer:
         ({ clean_text = true, handle_chinese_chars = true, strip_accents, lowercase: lower = true }) =>
         (text) => {
-          if (clean_text) text = text.replace(CONTROL, "").replace(SPACE, " ");
+          if (clean_text) text = text.replace(CONTROL, "").replace(/(?! )\p{White_Space}/gu, " ");
           if (handle_chinese_chars) text = text.replace(IDEOGRAPH, (c) => ` ${c} `);
           if (strip_accents ?? lower) text = unicode("NFD")(text).replace(/\p{Mn}/gu, "");
           return lower ? lowercase(text) : text;

@@ -31,7 +31,6 @@ export const utf8 = (text: string) => encoder.encode(text);
 
 /** Members of a character class: Rust's \w. */
 export const WORD = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}";
-export const SPACE = /\p{White_Space}/gu;
 
 /**
  * Where white space ends that begins at the boundary `at`, going right (1) or left (−1). A loop, since a regular expression that

@@ -1,8 +1,8 @@
 import { width } from "./aligned.ts";
 import { build, isId, malformed, type Part, passSpace } from "./part.ts";
 
-/** A token of a text, with the range of the text behind it in UTF-16 units. */
-export type Row = [token: string, id: number, from: number, to: number];
+/** A token of a text, with the range of the text behind it in UTF-16 units and the number of its word. */
+export type Row = [token: string, id: number, from: number, to: number, word: number];
 
 /** One place of a template: the tokens of a text (0) or of its pair (1), or tokens that are added. */
 export interface Slot {
@@ -68,13 +68,13 @@ export function postProcessor(part: unknown): PostProcessor {
  * has spaces. A single space at the start of the first token, or at the start of the text, stays if the pre-tokenizer may have put it there.
  */
 export function trimmed(rows: Row[], prefixed: boolean, text: string): Row[] {
-  return rows.map(([token, id, from, to], i) => {
+  return rows.map(([token, id, from, to, word], i) => {
     const plain = token.replaceAll("\u0120", " ");
     let leading = passSpace(plain, 0, 1);
     let trailing = plain.length - passSpace(plain, plain.length, -1);
     if (prefixed && leading === 1 && (!i || !from)) leading = 0;
     for (; leading && from < to; leading--) from += width(text, from);
     for (; trailing && from < to; trailing--) to -= width(text, Math.max(0, to - 2));
-    return [token, id, from, to];
+    return [token, id, from, to, word];
   });
 }

@@ -1,10 +1,10 @@
 import type { Aligned, SplitBehavior } from "./aligned.ts";
 import { prepend } from "./normalizer.ts";
-import { build, type Compile, malformed, need, type Part, SPACE, utf8, WORD } from "./part.ts";
+import { build, type Compile, malformed, need, type Part, utf8, WORD } from "./part.ts";
 
 export type PreTokenizer = (text: Aligned) => Aligned[];
 
-const PUNCTUATION = /[\p{P}!-/:-@[-`{-~]/gu;
+const PUNCTUATION = "\\p{P}!-/:-@[-`{-~";
 const GPT2 =
   /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
 
@@ -31,10 +31,11 @@ export function preTokenizer(part: unknown, compile: Compile): PreTokenizer {
         const steps = (pretokenizers as unknown[]).map((step) => preTokenizer(step, compile));
         return (text) => steps.reduce((now, step) => now.flatMap(step), [text]);
       },
-      BertPreTokenizer: () => (text) => text.split(SPACE, "Removed").flatMap(cut(PUNCTUATION, "Isolated")),
+      BertPreTokenizer: () =>
+        cut(new RegExp(`[${PUNCTUATION}]|[^${PUNCTUATION}\\p{White_Space}]+`, "gu"), "Removed", true),
       Whitespace: () => cut(new RegExp(`[${WORD}]+|[^${WORD}\\p{White_Space}]+`, "gu"), "Removed", true),
-      WhitespaceSplit: () => cut(SPACE, "Removed"),
-      Punctuation: () => cut(PUNCTUATION, behavior),
+      WhitespaceSplit: () => cut(/\p{White_Space}/gu, "Removed"),
+      Punctuation: () => cut(new RegExp(`[${PUNCTUATION}]`, "gu"), behavior),
       Digits: ({ individual_digits }) => cut(/\p{N}/gu, individual_digits ? "Isolated" : "Contiguous"),
       CharDelimiterSplit: ({ delimiter }) => cut(compile({ String: delimiter }), "Removed"),
       Split: ({ pattern, invert }) => cut(compile(pattern), behavior, !!invert),
