@@ -1,4 +1,4 @@
-import { FormatError, ShapeError } from "../errors.ts";
+import { FormatError, ShapeError, UnsupportedOptionError } from "../errors.ts";
 import { Activation, Binary, Op, type Pooling, Unbounded } from "./op.ts";
 
 /** A size known now, or the name of one known when inputs come: T rows, B sequences, P attention probabilities of one layer. */
@@ -215,6 +215,7 @@ export class Graph {
   /** One attention over ragged sequences. Returns what it gives and its probabilities, which cost nothing unless they are asked for. */
   attention(q: Value, k: Value, v: Value, o: AttentionOptions): { out: Node; probabilities: Node } {
     const kv_heads = o.kv_heads ?? o.heads;
+    if (q.cols % o.heads) throw new UnsupportedOptionError("heads", o.heads, [`divisors of ${q.cols}`]);
     const head_dim = q.cols / o.heads,
       value_dim = v.cols / kv_heads;
     const q_offsets = this.input("offsets", "B");

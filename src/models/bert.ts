@@ -1,9 +1,8 @@
 import type { Config } from "../format/config.ts";
 import type { Graph, Value } from "../graph/graph.ts";
-import { Activation } from "../graph/op.ts";
-import { configActivation, embedding, firstToken, layerNorm } from "../nn/blocks.ts";
-import { postNormLayer, stack } from "../nn/encoder.ts";
-import { classifier, dense, maskedLM, questionAnswering } from "../nn/heads.ts";
+import { configActivation, embedding, layerNorm, only } from "../nn/blocks.ts";
+import { type LayerNames, postNormLayer, stack } from "../nn/encoder.ts";
+import { classifier, maskedLM, pooler, questionAnswering } from "../nn/heads.ts";
 import type { Architecture, Body } from "./architecture.ts";
 
 /** BERT (arXiv:1810.04805): learned absolute positions, post-norm layers. */
@@ -13,10 +12,7 @@ export const bert: Architecture = {
   body(g, config, at) {
     const body = bertBody(g, config, at, bertEmbeddings(g, config, at, config.int("hidden_size")));
     if (!g.has(`${at}pooler.dense.weight`)) return body;
-    return {
-      ...body,
-      pooler_output: dense(g, `${at}pooler.dense`, firstToken(g, body.last_hidden_state), Activation.tanh),
-    };
+    return { ...body, pooler_output: pooler(g, `${at}pooler.dense`, body.last_hidden_state) };
   },
   heads: {
     MaskedLM: (g, config, { last_hidden_state }, at) => {
@@ -28,19 +24,18 @@ export const bert: Architecture = {
         bias: `${cls}.bias`,
         words: `${at}embeddings.word_embeddings`,
       };
-      const activation = configActivation(config, "hidden_act", "gelu");
-      return maskedLM(g, config, names, last_hidden_state, { activation, eps: bertEps(config) });
+      const { activation, eps } = bertOptions(config);
+      return maskedLM(g, config, names, last_hidden_state, { activation, eps });
     },
-    SequenceClassification: (g, config, { last_hidden_state, pooler_output }, at) => {
-      const pooled = pooler_output ?? dense(g, `${at}pooler.dense`, firstToken(g, last_hidden_state), Activation.tanh);
-      return classifier(g, config, "classifier", pooled);
-    },
+    SequenceClassification: (g, config, { last_hidden_state, pooler_output }, at) =>
+      classifier(g, config, "classifier", pooler_output ?? pooler(g, `${at}pooler.dense`, last_hidden_state)),
     TokenClassification: (g, config, body) => classifier(g, config, "classifier", body.last_hidden_state),
     QuestionAnswering: (g, _config, body) => questionAnswering(g, "qa_outputs", body.last_hidden_state),
   },
 };
 
-export const bertEps = (config: Config) => config.number("layer_norm_eps", { max: 1, default: 1e-12 });
+/** The heads over every token, which BERT's heirs have under the same names. */
+export const { TokenClassification, QuestionAnswering } = bert.heads;
 
 export function bertRules(config: Config) {
   return {
@@ -53,39 +48,45 @@ export function bertRules(config: Config) {
   };
 }
 
+/** What all layers share. */
+export function bertOptions(config: Config) {
+  only(config, { is_decoder: false, position_embedding_type: "absolute" });
+  return {
+    attention: { heads: config.int("num_attention_heads") },
+    intermediate_size: config.int("intermediate_size"),
+    activation: configActivation(config, "hidden_act", "gelu"),
+    eps: config.number("layer_norm_eps", { max: 1, default: 1e-12 }),
+  };
+}
+
 /** LayerNorm(word + type + position), `width` wide. */
 export function bertEmbeddings(g: Graph, config: Config, at: string, width: number): Value {
   const { sizes } = bertRules(config);
-  config.string("position_embedding_type", ["absolute"], "absolute");
   const table = (name: string, ids: keyof typeof sizes) =>
     embedding(g, `${at}embeddings.${name}`, g.input(ids, "T"), sizes[ids], width);
   const words = table("word_embeddings", "input_ids");
   const typed = g.add(words, table("token_type_embeddings", "token_type_ids"));
   const x = g.add(typed, table("position_embeddings", "position_ids"));
-  return layerNorm(g, `${at}embeddings.LayerNorm`, x, bertEps(config));
+  return layerNorm(g, `${at}embeddings.LayerNorm`, x, bertOptions(config).eps);
 }
 
 /** The layers, under the names that BERT gave them and others kept. */
 export function bertBody(g: Graph, config: Config, at: string, x: Value): Body {
-  const options = {
-    attention: { heads: config.int("num_attention_heads") },
-    intermediate_size: config.int("intermediate_size"),
-    activation: configActivation(config, "hidden_act", "gelu"),
-    eps: bertEps(config),
+  const options = bertOptions(config);
+  return stack(x, config.int("num_hidden_layers"), (x, i) =>
+    postNormLayer(g, bertNames(`${at}encoder.layer.${i}.`), x, options),
+  );
+}
+
+export function bertNames(layer: string): LayerNames {
+  return {
+    query: `${layer}attention.self.query`,
+    key: `${layer}attention.self.key`,
+    value: `${layer}attention.self.value`,
+    output: `${layer}attention.output.dense`,
+    attention_norm: `${layer}attention.output.LayerNorm`,
+    up: `${layer}intermediate.dense`,
+    down: `${layer}output.dense`,
+    norm: `${layer}output.LayerNorm`,
   };
-  config.bool("is_decoder") && config.string("is_decoder", ["false"]); // a causal BERT is another model
-  return stack(x, config.int("num_hidden_layers"), (x, i) => {
-    const layer = `${at}encoder.layer.${i}.`;
-    const names = {
-      query: `${layer}attention.self.query`,
-      key: `${layer}attention.self.key`,
-      value: `${layer}attention.self.value`,
-      output: `${layer}attention.output.dense`,
-      attention_norm: `${layer}attention.output.LayerNorm`,
-      up: `${layer}intermediate.dense`,
-      down: `${layer}output.dense`,
-      norm: `${layer}output.LayerNorm`,
-    };
-    return postNormLayer(g, names, x, options);
-  });
 }

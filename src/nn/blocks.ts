@@ -50,6 +50,11 @@ export function configActivation(config: Config, names: Names, otherwise: string
   return activationOf(config.string(names, undefined, otherwise), `${config.file}: ${[names].flat()[0]}`);
 }
 
+/** Refuses options that would change what a model gives and that its family does not have: where they are there, they must be these. */
+export function only(config: Config, values: { readonly [name: string]: unknown }): void {
+  for (const [name, value] of Object.entries(values)) config.get(name, (v) => v === value, [value], value);
+}
+
 /** The hidden state of each sequence's first token, which classifiers read: [B, cols]. */
 export function firstToken(g: Graph, x: Value): Node {
   return g.embed(g.input("first_rows", "B"), x);

@@ -15,7 +15,8 @@ export interface LayerNames {
 }
 
 export interface LayerOptions {
-  readonly attention: AttentionOptions;
+  /** What the attention does besides, which may depend on its queries and keys. */
+  readonly attention: AttentionOptions | ((q: Value, k: Value) => AttentionOptions);
   readonly intermediate_size: number;
   readonly activation: Activation;
   readonly eps: number;
@@ -29,7 +30,7 @@ export function postNormLayer(
   o: LayerOptions,
 ): { x: Value; probabilities: Value } {
   const [q, k, v] = [names.query, names.key, names.value].map((name) => linear(g, name, x, x.cols));
-  const attended = g.attention(q, k, v, o.attention);
+  const attended = g.attention(q, k, v, typeof o.attention === "function" ? o.attention(q, k) : o.attention);
   const projected = linear(g, names.output, attended.out, x.cols);
   const y = layerNorm(g, names.attention_norm, g.add(projected, x), o.eps);
   return { x: postNormFeedForward(g, names, y, o), probabilities: attended.probabilities };

@@ -1,8 +1,8 @@
 import type { Config } from "../format/config.ts";
 import type { Outputs } from "../graph/fuse.ts";
 import type { Graph, Value } from "../graph/graph.ts";
-import type { Activation } from "../graph/op.ts";
-import { layerNorm, linear } from "./blocks.ts";
+import { Activation } from "../graph/op.ts";
+import { firstToken, layerNorm, linear } from "./blocks.ts";
 
 /** The last layer of a classifier: a logit for each of the config's labels. */
 export function classifier(g: Graph, config: Config, name: string, x: Value): Outputs {
@@ -18,6 +18,11 @@ export function questionAnswering(g: Graph, name: string, x: Value): Outputs {
 /** Dense layer and activation before the last one. */
 export function dense(g: Graph, name: string, x: Value, kind: Activation, out = x.cols, bias = true): Value {
   return g.activation(linear(g, name, x, out, bias), kind);
+}
+
+/** What classifiers read of a sequence: activation(dense(its first token)). */
+export function pooler(g: Graph, name: string, x: Value, kind = Activation.tanh): Value {
+  return dense(g, name, firstToken(g, x), kind);
 }
 
 export interface MaskedLMNames {
@@ -40,11 +45,25 @@ export function maskedLM(
   x: Value,
   o: { activation: Activation; eps: number; width?: number },
 ): Outputs {
-  const { width = x.cols } = o;
-  const y = layerNorm(g, names.norm, dense(g, names.dense, x, o.activation, width), o.eps);
+  const y = layerNorm(g, names.norm, dense(g, names.dense, x, o.activation, o.width), o.eps);
+  return decoder(g, config, names, y);
+}
+
+/** A logit for each word of the vocabulary. */
+export function decoder(
+  g: Graph,
+  config: Config,
+  names: Pick<MaskedLMNames, "decoder" | "words"> & { readonly bias?: string },
+  x: Value,
+): Outputs {
   const vocab_size = config.int("vocab_size");
   const tied = config.bool("tie_word_embeddings", true);
-  const weight = g.weight(tied ? `${names.words}.weight` : `${names.decoder}.weight`, [vocab_size, width]);
+  const weight = g.weight(`${tied ? names.words : names.decoder}.weight`, [vocab_size, x.cols]);
   const own = !tied && g.has(`${names.decoder}.bias`) ? `${names.decoder}.bias` : names.bias;
-  return { logits: g.linear(y, weight, g.weight(own, [vocab_size])) };
+  return { logits: g.linear(x, weight, own === undefined ? undefined : g.weight(own, [vocab_size])) };
+}
+
+/** RoBERTa's classifier: a dense layer over the first token, then the logits. */
+export function classificationHead(g: Graph, config: Config, x: Value, kind: Activation): Outputs {
+  return classifier(g, config, "classifier.out_proj", pooler(g, "classifier.dense", x, kind));
 }
