@@ -2,9 +2,15 @@ import { UnsupportedModelError, UnsupportedOptionError } from "../errors.ts";
 import type { Config } from "../format/config.ts";
 import type { Architecture, Head } from "./architecture.ts";
 import { bert } from "./bert.ts";
+import { roberta } from "./roberta.ts";
 
 /** Model families by `model_type`. */
-const ARCHITECTURES: { readonly [model_type: string]: Architecture } = { bert };
+const ARCHITECTURES: { readonly [model_type: string]: Architecture } = {
+  bert,
+  camembert: roberta,
+  roberta,
+  "xlm-roberta": roberta,
+};
 
 export const supportedModels = (): string[] => Object.keys(ARCHITECTURES).sort();
 
