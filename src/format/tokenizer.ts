@@ -154,21 +154,22 @@ export class Tokenizer {
     const { ids, vocab } = this.#model;
     const added_tokens = [...((json.added_tokens ?? []) as AddedToken[])];
 
-    // A config that names no special token leaves it to what is usual; one that names tokens makes added tokens of them.
+    const idOf = (token?: string) => ids.get(token!) ?? added_tokens.find(({ content }) => content === token)?.id;
+    // A config that names no special token leaves it to what is usual; the tokens that one names are added tokens.
     const none = !SPECIAL.some((name) => config[`${name}_token`]);
     for (const name of SPECIAL) {
-      const usual = [
-        `[${name.toUpperCase()}]`,
-        `<${name}>`,
-        /cls|bos/.test(name) ? "<s>" : /sep|eos/.test(name) ? "</s>" : "",
-      ];
-      const set = config[`${name}_token`] as string | AddedToken | null | undefined;
-      const token = none ? usual.find((token) => ids.has(token)) : typeof set === "string" ? set : set?.content;
-      const id = ids.get(token!) ?? added_tokens.find(({ content }) => content === token)?.id;
+      const end = /cls|bos/.test(name) ? "<s>" : /sep|eos/.test(name) ? "</s>" : "";
+      const value = config[`${name}_token`];
+      const set = (typeof value === "string" ? { content: value } : value) as AddedToken | null | undefined;
+      const token = none
+        ? [`[${name.toUpperCase()}]`, `<${name}>`, end].find((usual) => idOf(usual) !== undefined)
+        : set?.content;
+      const id = idOf(token);
       if (id === undefined) continue;
       Object.assign(this, { [`${name}_token`]: token, [`${name}_token_id`]: id });
+      this.#special.add(id);
       if (!added_tokens.some(({ content }) => content === token))
-        added_tokens.push({ ...(set as AddedToken), content: token!, id, special: true });
+        added_tokens.push({ ...set, content: token!, id, special: true });
     }
     const found = [new Map<string, AddedToken>(), new Map<string, AddedToken>()];
     for (const token of added_tokens) {

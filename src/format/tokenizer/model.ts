@@ -89,18 +89,16 @@ export function model(given: Part, library: Library): Model {
   const unk_token = part.unk_token as string | null | undefined;
   const unk_id = type === "Unigram" ? (part.unk_id as number | null | undefined) : ids.get(unk_token!);
 
-  const bytes = ([symbol, , start, end]: Piece) => {
-    const found = Array.from(utf8(symbol), (byte): Piece => {
-      const token = `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
-      return [token, ids.get(token) ?? -1, start, end];
-    });
-    return found.every(([, id]) => id >= 0) ? found : undefined;
-  };
-  const known = (made: Piece[], piece: Piece): Piece[] => {
+  /** Adds a piece, spelled in bytes or as the unknown token if the vocabulary lacks it. */
+  const add = (made: Piece[], piece: Piece): Piece[] => {
     const [token, id, start, end] = piece;
     const before = made.at(-1);
+    const bytes = Array.from(id < 0 && part.byte_fallback ? utf8(token) : [], (byte): Piece => {
+      const spelled = `<0x${byte.toString(16).toUpperCase().padStart(2, "0")}>`;
+      return [spelled, ids.get(spelled) ?? -1, start, end];
+    });
     if (id >= 0) made.push(piece);
-    else if (part.byte_fallback && bytes(piece)) made.push(...bytes(piece)!);
+    else if (bytes.length && bytes.every(([, id]) => id >= 0)) made.push(...bytes);
     else if (unk_id == null) {
       // A BPE without an unknown token leaves out what it does not know.
       if (type !== "BPE" || unk_token) throw malformed(`the vocab lacks "${token}" and an unknown token`);
@@ -108,5 +106,5 @@ export function model(given: Part, library: Library): Model {
     else made.push([unk_token ?? token, unk_id, start, end]);
     return made;
   };
-  return { ids, vocab, tokenize: (word) => cut(word).reduce(known, []) };
+  return { ids, vocab, tokenize: (word) => cut(word).reduce(add, []) };
 }

@@ -13,10 +13,9 @@ export function unigram(vocab: readonly (readonly [string, number])[]): Cutter {
   const scores = new Float64Array(vocab.length);
   let longest = 1;
   let worst = Number.POSITIVE_INFINITY;
-  vocab.forEach((entry, id) => {
-    const [piece, score] = Array.isArray(entry) ? entry : [];
+  vocab.forEach(([piece, score], id) => {
     if (typeof piece !== "string" || typeof score !== "number")
-      throw malformed(`entry ${id} of the vocab is no piece and score`);
+      throw malformed(`piece ${id} of the vocab is malformed`);
     ids.set(piece, id);
     scores[id] = score;
     longest = Math.max(longest, piece.length);
