@@ -1,4 +1,4 @@
-import { Attention, Record } from "../../src/graph/op";
+import { Attention, AttentionScratch, Record } from "../../src/graph/op";
 import { TILE_ROWS } from "../lanes";
 import {
   KEYS, LANES, least_of, left_of, MAXIMUM, most_of, number, PACKED, POSITIONS, PROBABILITIES, QUERIES, RESCALE, right_of, row_of, SCORES,
@@ -26,6 +26,7 @@ import { transpose, transpose_back } from "./transpose";
  * Ranges that are cut at multiples of 24 rows waste nothing.
  */
 export function attention(args: usize, first: i32, last: i32): void {
+  if (PACKED != AttentionScratch.fixed * 4 || QUERIES != AttentionScratch.each) ERROR("src/graph/op.ts states another size of scratch");
   const sequences = word(args, Attention.sequences), heads = word(args, Attention.heads);
   const cols = heads * word(args, Attention.value_dim), ldo = word(args, Attention.ldo);
   for (let sequence = 0; sequence < sequences; sequence++) {

@@ -54,6 +54,8 @@ export function supportedBuild(): Build {
 /** Milliseconds of work between two turns of the event loop, and in one call of the module: together well under 50. */
 const TURN = 12;
 const CALL = 8;
+/** An op cannot be cut finer: see assembly/program.ts. */
+const PART_ROWS = 24;
 /** Milliseconds per unit of work before anything was measured: slow, so that first calls are short. */
 const SLOW = 1 / 2e6;
 
@@ -135,7 +137,8 @@ export class Engine {
       // Short calls say nothing, and one that another process delayed little: a pace moves by steps.
       if (took > 0.2 || (guess > 0.2 && took > 0)) {
         const ratio = Math.min(4, Math.max(0.25, took / guess));
-        for (const { node } of part) this.#pace.set(node.op, (this.#pace.get(node.op) ?? SLOW) * ratio);
+        for (const op of new Set(part.map((step) => step.node.op)))
+          this.#pace.set(op, (this.#pace.get(op) ?? SLOW) * ratio);
       }
       // A clock that stands still between I/O (Workers) says nothing either: then what was expected counts.
       since += guess;
@@ -152,7 +155,7 @@ export class Engine {
       while (i < steps.length && (i === from || ms + expected(steps[i]) < CALL)) ms += expected(steps[i++]);
       const { first } = steps[from];
       const { last } = steps[i - 1];
-      const parts = Math.ceil(ms / CALL);
+      const parts = Math.min(Math.ceil(ms / CALL), Math.ceil(steps[from].rows / PART_ROWS));
       if (parts <= 1) await call(steps.slice(from, i), first, last, 1);
       // One op alone: cut by rows, and by records where it has several.
       else

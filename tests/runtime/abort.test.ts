@@ -58,3 +58,34 @@ it("loading aborts and reports progress over all bytes", async () => {
   const loading = loadModel(files, { signal: controller.signal, progress_callback: () => controller.abort() });
   await expect(loading).rejects.toBeInstanceOf(AbortError);
 });
+
+it("what a clock says of short runs never makes a later run long: calls of the module stay few", async () => {
+  const model = await loadModel(tinyBert());
+  const { engine } = model.session;
+  let calls = 0;
+  const call = engine.call.bind(engine);
+  engine.call = (...args) => {
+    calls++;
+    call(...args);
+  };
+  const now = performance.now.bind(performance);
+  try {
+    for (const clock of [
+      () => 0,
+      now,
+      () => Math.random() * 1e6,
+      (
+        () => (t: number) => () =>
+          (t += 40)
+      )()(0),
+    ]) {
+      performance.now = clock;
+      calls = 0;
+      for (let i = 0; i < 50; i++) await model.forward({ input_ids: [[1, 2, 3]] });
+      // Three rows cannot be cut: at most a call for each op.
+      expect(calls).toBeLessThanOrEqual(50 * 30);
+    }
+  } finally {
+    performance.now = now;
+  }
+});
