@@ -99,6 +99,8 @@ function stackSiblings({ nodes, outputs }: Fused): Step {
     if (isPlain(n) && !kept.has(n)) groups.set(n.inputs.a!, [...(groups.get(n.inputs.a!) ?? []), n]);
   }
   const stacks = new Map<Node[], Node>();
+  // Layers that share their weights share the stack.
+  const values = new Map<string, Stack>();
   return (node, original, out) => {
     const group = groups.get(original.inputs.a!);
     if (!group || group.length < 2 || !group.includes(original)) {
@@ -108,10 +110,15 @@ function stackSiblings({ nodes, outputs }: Fused): Step {
     let stack = stacks.get(group);
     if (!stack) {
       const cols = group.reduce((sum, n) => sum + n.cols, 0);
-      const parts = (name: string) =>
-        group.map((n) => ({ weight: n.inputs[name] as Weight | undefined, size: n.cols }));
-      const b: Stack = { kind: "stack", rows: cols, cols: node.inputs.a!.cols, parts: parts("b") };
-      const bias: Stack = { kind: "stack", rows: 1, cols, parts: parts("bias") };
+      const stacked = (name: string, rows: number, cols: number) => {
+        const parts = group.map((n) => ({ weight: n.inputs[name] as Weight | undefined, size: n.cols }));
+        const key = `${rows} ${parts.map((p) => p.weight?.name ?? p.size).join(" ")}`;
+        const value: Stack = values.get(key) ?? { kind: "stack", rows, cols, parts };
+        values.set(key, value);
+        return value;
+      };
+      const b = stacked("b", cols, node.inputs.a!.cols);
+      const bias = stacked("bias", 1, cols);
       stack = {
         ...node,
         cols,

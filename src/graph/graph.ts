@@ -70,7 +70,7 @@ export interface AttentionOptions {
   mask?: Value;
   /** Strides of `mask` in floats: sequence, head, query. */
   mask_strides?: readonly [number, number, number];
-  /** [2 · span + 1] a head. */
+  /** One row, [2 · span + 1] a head: added to the scores by key position - query position. */
   bias?: Value;
   slopes?: Value;
   sinks?: Value;

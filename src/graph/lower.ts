@@ -67,7 +67,11 @@ export class Program {
   #plan?: Planned;
   #next?: Planned;
 
-  constructor(nodes: readonly Node[], outputs: readonly Value[], residents: Residents) {
+  constructor(
+    nodes: readonly Node[],
+    outputs: readonly Value[],
+    readonly residents: Residents,
+  ) {
     const needed = new Set<Value>();
     const need = (v: Value | undefined): void => {
       const b = v && base(v);
@@ -113,7 +117,9 @@ export class Program {
     const nowhere = { at: () => 0, ld: stride, size: (d: Dim) => size(dims, d), panels: () => false };
     const list = this.#emit(nowhere, () => 0).records.length * RECORD;
     const buffers: Buffer[] = this.#lives.map(({ v, of, first, last }) => {
-      const bytes = v ? bytesOf(v, dims) : of ? ops[of.op as Op].scratch!(of) : list;
+      // What the prologue computes is resident by now, though it was not when the program was made.
+      const home = v && this.residents.at(v) !== undefined;
+      const bytes = home ? 0 : v ? bytesOf(v, dims) : of ? ops[of.op as Op].scratch!(of) : list;
       return { bytes, first, last };
     });
     return { dims, ...plan(buffers) };
@@ -155,7 +161,7 @@ export class Program {
       if (of) scratches.set(of, from + offsets[i]);
     });
     const at = (v: Value | undefined): number =>
-      v?.kind === "view" ? at(v.of) + v.offset * 4 : v ? (addresses.get(v) ?? residents.at(v) ?? 0) : 0;
+      v?.kind === "view" ? at(v.of) + v.offset * 4 : v ? (residents.at(v) ?? addresses.get(v) ?? 0) : 0;
     const place = { at, ld: stride, size: (d: Dim) => size(dims, d), panels: (v: Value) => residents.panels(v) };
     const { records, steps } = this.#emit(place, (n) => scratches.get(n) ?? 0);
     const words = new Int32Array(records.length * Head.words);

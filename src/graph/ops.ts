@@ -126,7 +126,7 @@ export const ops: { readonly [op: number]: OpInfo } = {
       [Attention.mask_head]: a.mask_head,
       [Attention.mask_query]: a.mask_query,
       [Attention.bias]: p.at(i.bias),
-      [Attention.bias_span]: i.bias ? (i.bias.cols - 1) / 2 : 0,
+      [Attention.bias_span]: i.bias ? (i.bias.cols / a.heads - 1) / 2 : 0,
       [Attention.slopes]: p.at(i.slopes),
       [Attention.sinks]: p.at(i.sinks),
       [Attention.c2p]: p.at(i.c2p),
