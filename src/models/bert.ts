@@ -1,8 +1,9 @@
 import type { Config } from "../format/config.ts";
 import type { Graph, Value } from "../graph/graph.ts";
-import { configActivation, embedding, layerNorm, only } from "../nn/blocks.ts";
+import { configActivation, embeddings, layerNorm, only } from "../nn/blocks.ts";
 import { type LayerNames, postNormLayer, stack } from "../nn/encoder.ts";
 import { classifier, maskedLM, pooler, questionAnswering } from "../nn/heads.ts";
+import type { InputRules } from "../runtime/batch.ts";
 import type { Architecture, Body } from "./architecture.ts";
 
 /** BERT (arXiv:1810.04805): learned absolute positions, post-norm layers. */
@@ -37,7 +38,7 @@ export const bert: Architecture = {
 /** The heads over every token, which BERT's heirs have under the same names. */
 export const { TokenClassification, QuestionAnswering } = bert.heads;
 
-export function bertRules(config: Config) {
+export function bertRules(config: Config): InputRules {
   return {
     heads: config.int("num_attention_heads"),
     sizes: {
@@ -49,25 +50,19 @@ export function bertRules(config: Config) {
 }
 
 /** What all layers share. */
-export function bertOptions(config: Config) {
+export function bertOptions(config: Config, activation = "gelu") {
   only(config, { is_decoder: false, position_embedding_type: "absolute" });
   return {
     attention: { heads: config.int("num_attention_heads") },
     intermediate_size: config.int("intermediate_size"),
-    activation: configActivation(config, "hidden_act", "gelu"),
+    activation: configActivation(config, "hidden_act", activation),
     eps: config.number("layer_norm_eps", { max: 1, default: 1e-12 }),
   };
 }
 
-/** LayerNorm(word + type + position), `width` wide. */
-export function bertEmbeddings(g: Graph, config: Config, at: string, width: number): Value {
-  const { sizes } = bertRules(config);
-  const table = (name: string, ids: keyof typeof sizes) =>
-    embedding(g, `${at}embeddings.${name}`, g.input(ids, "T"), sizes[ids], width);
-  const words = table("word_embeddings", "input_ids");
-  const typed = g.add(words, table("token_type_embeddings", "token_type_ids"));
-  const x = g.add(typed, table("position_embeddings", "position_ids"));
-  return layerNorm(g, `${at}embeddings.LayerNorm`, x, bertOptions(config).eps);
+/** LayerNorm(word + type + position), `width` wide, of those tables that `sizes` names. */
+export function bertEmbeddings(g: Graph, config: Config, at: string, width: number, { sizes } = bertRules(config)) {
+  return layerNorm(g, `${at}embeddings.LayerNorm`, embeddings(g, at, sizes, width), bertOptions(config).eps);
 }
 
 /** The layers, under the names that BERT gave them and others kept. */

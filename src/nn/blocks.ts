@@ -19,9 +19,19 @@ export function layerNorm(g: Graph, name: string, x: Value, eps: number, bias = 
   );
 }
 
-/** A row of the table `name`.weight for each id. */
-export function embedding(g: Graph, name: string, ids: Value, size: number, dim: number): Node {
-  return g.embed(ids, g.weight(`${name}.weight`, [size, dim]));
+/** What BERT calls the tables that it sums, by the input that picks their rows. */
+const TABLES = {
+  input_ids: "word_embeddings",
+  token_type_ids: "token_type_embeddings",
+  position_ids: "position_embeddings",
+};
+
+/** The sum of a row of each table: `sizes` says how many rows those have that the model has. */
+export function embeddings(g: Graph, at: string, sizes: { readonly [ids: string]: number }, width: number): Value {
+  return Object.entries(TABLES)
+    .filter(([ids]) => sizes[ids])
+    .map(([ids, name]) => g.embed(g.input(ids, "T"), g.weight(`${at}embeddings.${name}.weight`, [sizes[ids], width])))
+    .reduce((sum, rows) => g.add(sum, rows));
 }
 
 const ACTIVATIONS: { readonly [name: string]: Activation } = {
