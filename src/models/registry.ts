@@ -2,12 +2,14 @@ import { UnsupportedModelError, UnsupportedOptionError } from "../errors.ts";
 import type { Config } from "../format/config.ts";
 import type { Architecture, Head } from "./architecture.ts";
 import { bert } from "./bert.ts";
+import { distilbert } from "./distilbert.ts";
 import { roberta } from "./roberta.ts";
 
 /** Model families by `model_type`. */
 const ARCHITECTURES: { readonly [model_type: string]: Architecture } = {
   bert,
   camembert: roberta,
+  distilbert,
   roberta,
   "xlm-roberta": roberta,
 };
