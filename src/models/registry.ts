@@ -3,6 +3,7 @@ import type { Config } from "../format/config.ts";
 import type { Architecture, Head } from "./architecture.ts";
 import { bert } from "./bert.ts";
 import { distilbert } from "./distilbert.ts";
+import { electra } from "./electra.ts";
 import { roberta } from "./roberta.ts";
 
 /** Model families by `model_type`. */
@@ -10,6 +11,7 @@ const ARCHITECTURES: { readonly [model_type: string]: Architecture } = {
   bert,
   camembert: roberta,
   distilbert,
+  electra,
   roberta,
   "xlm-roberta": roberta,
 };
