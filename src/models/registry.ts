@@ -1,5 +1,6 @@
 import { UnsupportedModelError, UnsupportedOptionError } from "../errors.ts";
 import type { Config } from "../format/config.ts";
+import { albert } from "./albert.ts";
 import type { Architecture, Head } from "./architecture.ts";
 import { bert } from "./bert.ts";
 import { distilbert } from "./distilbert.ts";
@@ -8,6 +9,7 @@ import { roberta } from "./roberta.ts";
 
 /** Model families by `model_type`. */
 const ARCHITECTURES: { readonly [model_type: string]: Architecture } = {
+  albert,
   bert,
   camembert: roberta,
   distilbert,

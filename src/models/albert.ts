@@ -1,0 +1,57 @@
+import type { Config } from "../format/config.ts";
+import { linear } from "../nn/blocks.ts";
+import { postNormLayer, stack } from "../nn/encoder.ts";
+import { classifier, maskedLM, pooler } from "../nn/heads.ts";
+import type { Architecture } from "./architecture.ts";
+import { bertEmbeddings, bertOptions, bertRules, QuestionAnswering, TokenClassification } from "./bert.ts";
+
+const embeddingSize = (config: Config) => config.int("embedding_size", { default: 128 });
+
+/** ALBERT (arXiv:1909.11942): narrow embeddings, and layers that share their weights within a group. */
+export const albert: Architecture = {
+  prefix: "albert",
+  rules: bertRules,
+  body(g, config, at) {
+    const options = bertOptions(config, "gelu_new");
+    const layers = config.int("num_hidden_layers");
+    const groups = config.int("num_hidden_groups", { max: layers, default: 1 });
+    const inner = config.int("inner_group_num", { default: 1 });
+    const embedded = bertEmbeddings(g, config, at, embeddingSize(config));
+    const x = linear(g, `${at}encoder.embedding_hidden_mapping_in`, embedded, config.int("hidden_size"));
+    const body = stack(x, layers * inner, (x, i) => {
+      const group = Math.floor(Math.floor(i / inner) / (layers / groups));
+      const layer = `${at}encoder.albert_layer_groups.${group}.albert_layers.${i % inner}.`;
+      const names = {
+        query: `${layer}attention.query`,
+        key: `${layer}attention.key`,
+        value: `${layer}attention.value`,
+        output: `${layer}attention.dense`,
+        attention_norm: `${layer}attention.LayerNorm`,
+        up: `${layer}ffn`,
+        down: `${layer}ffn_output`,
+        norm: `${layer}full_layer_layer_norm`,
+      };
+      return postNormLayer(g, names, x, options);
+    });
+    return g.has(`${at}pooler.weight`)
+      ? { ...body, pooler_output: pooler(g, `${at}pooler`, body.last_hidden_state) }
+      : body;
+  },
+  heads: {
+    MaskedLM: (g, config, body, at) => {
+      const names = {
+        dense: "predictions.dense",
+        norm: "predictions.LayerNorm",
+        decoder: "predictions.decoder",
+        bias: "predictions.bias",
+        words: `${at}embeddings.word_embeddings`,
+      };
+      const { activation, eps } = bertOptions(config, "gelu_new");
+      return maskedLM(g, config, names, body.last_hidden_state, { activation, eps, width: embeddingSize(config) });
+    },
+    SequenceClassification: (g, config, { last_hidden_state, pooler_output }, at) =>
+      classifier(g, config, "classifier", pooler_output ?? pooler(g, `${at}pooler`, last_hidden_state)),
+    TokenClassification,
+    QuestionAnswering,
+  },
+};
