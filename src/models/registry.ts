@@ -5,6 +5,7 @@ import type { Architecture, Head } from "./architecture.ts";
 import { bert } from "./bert.ts";
 import { distilbert } from "./distilbert.ts";
 import { electra } from "./electra.ts";
+import { mpnet } from "./mpnet.ts";
 import { roberta } from "./roberta.ts";
 
 /** Model families by `model_type`. */
@@ -14,6 +15,7 @@ const ARCHITECTURES: { readonly [model_type: string]: Architecture } = {
   camembert: roberta,
   distilbert,
   electra,
+  mpnet,
   roberta,
   "xlm-roberta": roberta,
 };

@@ -1,0 +1,58 @@
+import { postNormLayer, stack } from "../nn/encoder.ts";
+import { pooler } from "../nn/heads.ts";
+import { relativeBias } from "../nn/relative.ts";
+import type { Architecture } from "./architecture.ts";
+import { bertEmbeddings, bertNames, bertOptions, bertRules } from "./bert.ts";
+import { roberta } from "./roberta.ts";
+
+const BUCKETS = 32;
+/** Keys that are further away than this share a bucket. */
+const MAX_DISTANCE = 128;
+
+/**
+ * A bucket for each distance below 8, then eight that grow by √2, and as many again for keys behind the query: T5's
+ * 8 + ⌊log(n / 8) / log(16) · 8⌋ in whole numbers.
+ */
+export function bucket(distance: number): number {
+  const n = Math.abs(distance);
+  const first = distance > 0 ? BUCKETS / 2 : 0;
+  if (n < 8) return first + n;
+  let k = 0;
+  while (k < 7 && n * n >= 128 << k) k++;
+  return first + 8 + k;
+}
+
+/** MPNet (arXiv:2004.09297): RoBERTa with a bias by relative position (T5's), one table for all layers. */
+export const mpnet: Architecture = {
+  prefix: "mpnet",
+  rules(config) {
+    const { heads, sizes } = bertRules(config);
+    const { input_ids, position_ids } = sizes;
+    return { heads, sizes: { input_ids, position_ids }, padded_positions: 1 }; // whatever pad_token_id says
+  },
+  body(g, config, at) {
+    const rules = this.rules(config);
+    const { heads } = rules;
+    const size = config.int("relative_attention_num_buckets", { min: BUCKETS, default: BUCKETS });
+    const table = g.weight(`${at}encoder.relative_attention_bias.weight`, [size, heads]);
+    const attention = { heads, bias: relativeBias(g, table, heads, MAX_DISTANCE, bucket) };
+    const options = { ...bertOptions(config), attention };
+    const first = bertEmbeddings(g, config, at, config.int("hidden_size"), rules);
+    const body = stack(first, config.int("num_hidden_layers"), (x, i) => {
+      const layer = `${at}encoder.layer.${i}.`;
+      const names = {
+        ...bertNames(layer),
+        query: `${layer}attention.attn.q`,
+        key: `${layer}attention.attn.k`,
+        value: `${layer}attention.attn.v`,
+        output: `${layer}attention.attn.o`,
+        attention_norm: `${layer}attention.LayerNorm`,
+      };
+      return postNormLayer(g, names, x, options);
+    });
+    return g.has(`${at}pooler.dense.weight`)
+      ? { ...body, pooler_output: pooler(g, `${at}pooler.dense`, body.last_hidden_state) }
+      : body;
+  },
+  heads: roberta.heads,
+};
