@@ -1,8 +1,11 @@
 export * from "./errors.ts";
-export { type LoadOptions, loadModel, type Model, type ModelOutputs, type Progress, plan } from "./models/model.ts";
+export type { ModelFiles, ModelSource, SourceOptions } from "./format/source.ts";
+export { loadModel, plan } from "./models/load.ts";
+export type { LoadOptions, Model, ModelOutputs, PlanOptions, Progress } from "./models/model.ts";
 export { supportedModels } from "./models/registry.ts";
 export { type AttentionCallOptions, scaledDotProductAttention } from "./nn/attention.ts";
 export { MultiheadAttention, type MultiheadAttentionOptions, type MultiheadForwardOptions } from "./nn/multihead.ts";
+export type { MemoryPlan, Profiled } from "./runtime/session.ts";
 export { type Pipelines, pipeline } from "./tasks/pipeline.ts";
 export type { Document, Found, SemanticSearch } from "./tasks/semanticSearch.ts";
 export { type Hit, type SearchOptions, VectorIndex } from "./tasks/vectorIndex.ts";

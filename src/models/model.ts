@@ -1,4 +1,4 @@
-import { InputError } from "../errors.ts";
+import { MissingFileError, UnsupportedOptionError } from "../errors.ts";
 import { type Checkpoint, openCheckpoint } from "../format/checkpoint.ts";
 import { Config } from "../format/config.ts";
 import { readJson } from "../format/read.ts";
@@ -64,7 +64,7 @@ async function open(
   extend?: Extension,
 ): Promise<Opened> {
   const json = await readJson(folder, `${prefix}config.json`, signal);
-  if (!json) throw new InputError(`${folder.name} has no ${prefix}config.json`);
+  if (!json) throw new MissingFileError(`${prefix}config.json`, folder.name);
   const config = new Config(json);
   const { architecture, head } = architectureOf(config);
   const checkpoints: Checkpoint[] = [];
@@ -112,13 +112,11 @@ export interface Shape {
   length: number;
 }
 
-const dimsOf = ({ batch = 1, length }: Shape): Dims => ({
-  T: batch * length,
-  B: batch,
-  P: batch * length * length,
-  S: 0,
-  R: 0,
-});
+function dimsOf({ batch = 1, length }: Shape): Dims {
+  for (const [name, n] of Object.entries({ batch, length }))
+    if (!(Number.isInteger(n) && n > 0)) throw new UnsupportedOptionError(name, n, ["an integer from 1 on"]);
+  return { T: batch * length, B: batch, P: batch * length * length, S: 0, R: 0 };
+}
 
 /** The outputs that a model computes when it is not told which: all but those that are kept for looking inside. */
 const usual = (outputs: Outputs) =>
@@ -204,7 +202,7 @@ export interface Modules {
   extend?: Extension;
 }
 
-/** Loads a model from a folder, file, URL, hub id or bytes. @throws every error of ./errors but those of inputs */
+/** See load.ts; `Modules` are for tasks. */
 export async function loadModel(source: ModelSource, options: LoadOptions & Modules = {}): Promise<Model> {
   const { signal, progress_callback } = options;
   const folder = await openFolder(source, options);
@@ -231,10 +229,15 @@ export async function loadModel(source: ModelSource, options: LoadOptions & Modu
   }
 }
 
-/** Exact bytes that a model will take, from its config and headers alone: no weights are read, no memory is allocated. */
+export interface PlanOptions extends LoadOptions, Shape {
+  /** What the run is to give. Default: all but hidden_states and attentions. */
+  outputs?: readonly string[];
+}
+
+/** See load.ts. */
 export async function plan(
   source: ModelSource,
-  { batch, length, outputs, ...options }: LoadOptions & Shape & { outputs?: readonly string[] },
+  { batch, length, outputs, ...options }: PlanOptions,
 ): Promise<MemoryPlan> {
   const opened = await open(await openFolder(source, options), options);
   for (const c of opened.checkpoints) await c.close();

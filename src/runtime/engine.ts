@@ -1,4 +1,3 @@
-import { instantiate } from "@assemblyscript/loader";
 import { EngineError, throwIfAborted } from "../errors.ts";
 import type { Node } from "../graph/graph.ts";
 import type { Step } from "../graph/lower.ts";
@@ -81,6 +80,7 @@ export class Engine {
   static async create(options: EngineOptions = {}): Promise<Engine> {
     const build = options.deterministic ? "simd" : supportedBuild();
     const memory = new Memory(options.memory_limit);
+    const { instantiate } = await import("@assemblyscript/loader");
     try {
       const module = options.wasm ?? (await moduleOf(build));
       const { exports } = await instantiate<Exports>(module as WebAssembly.Module, { env: { memory: memory.memory } });
