@@ -1,0 +1,175 @@
+import { type CheckpointTensor, openCheckpoint } from "../format/checkpoint.ts";
+import { Config } from "../format/config.ts";
+import { type Json, readJson } from "../format/read.ts";
+import { openFolder } from "../format/source.ts";
+import { Graph } from "../graph/graph.ts";
+import { MissingFileError, plan, UnsupportedModelError, UnsupportedOptionError } from "../host/node.ts";
+import { architectureOf } from "../models/registry.ts";
+import { platform } from "../platform.ts";
+import type { InputRules } from "../runtime/batch.ts";
+import { sentenceModules } from "../tasks/featureExtraction.ts";
+import {
+  bold,
+  type CommonOptions,
+  command,
+  dim,
+  loading,
+  table,
+  UsageError,
+  whole,
+  writeJson,
+  writeLine,
+} from "./io.ts";
+
+interface Options extends CommonOptions {
+  batch: number;
+  length: number;
+  outputs?: string[];
+}
+
+/** Most tokens that a model's positions allow. */
+export const positionsOf = ({ sizes, padded_positions: pad }: InputRules): number =>
+  (sizes.position_ids ?? Number.POSITIVE_INFINITY) - (pad === undefined ? 0 : pad + 1);
+
+/** What a model gives, from its graph: nothing is loaded for it. */
+function shapeOf(config: Config, tensors: ReadonlyMap<string, CheckpointTensor>) {
+  const { architecture, head } = architectureOf(config);
+  const graph = new Graph(new Map([...tensors].map(([name, { shape }]) => [name, { shape }])));
+  const at = [...tensors.keys()].some((name) => name.startsWith(`${architecture.prefix}.`))
+    ? `${architecture.prefix}.`
+    : "";
+  const body = architecture.body(graph, config, at);
+  return {
+    layers: body.attentions.length,
+    heads: body.attentions[0]?.cols,
+    hidden_size: body.last_hidden_state.cols,
+    positions: positionsOf(architecture.rules(config)),
+    outputs: Object.keys({ ...body, ...(head && architecture.heads[head]!(graph, config, body, at)) }),
+  };
+}
+
+/** Tensors that differ in numbers of their names alone, as one row: encoder.layer.{0…5}.… */
+export function grouped(tensors: readonly CheckpointTensor[]) {
+  const groups = new Map<string, { names: string[]; dtype: string; dims: readonly number[] }>();
+  for (const { name, dtype, shape } of tensors) {
+    const key = `${name.replace(/\d+/g, "#")} ${dtype} ${shape}`;
+    const group = groups.get(key) ?? { names: [], dtype, dims: shape };
+    groups.set(key, group);
+    group.names.push(name);
+  }
+  return [...groups.values()].map(({ names, ...rest }) => {
+    const numbers = names.map((name) => name.match(/\d+/g) ?? []);
+    let i = 0;
+    const name = names[0].replace(/\d+/g, (first) => {
+      const all = new Set(numbers.map((n) => n[i]));
+      i++;
+      return all.size > 1 ? `{${first}…${[...all].at(-1)}}` : first;
+    });
+    return { name, count: names.length, ...rest };
+  });
+}
+
+const typeOf = (json: Json | undefined, part: string): string | undefined => {
+  const { type, pretokenizers, normalizers } = (json?.[part] ?? {}) as Record<string, unknown> & { type?: string };
+  const inner = (pretokenizers ?? normalizers) as { type: string }[] | undefined;
+  return inner?.map(({ type }) => type).join(" + ") ?? type;
+};
+
+export const inspect = command("inspect", "Say what a model is and what it needs, from its headers alone.", [
+  "inspect",
+  "inspect ./all-MiniLM-L6-v2 --batch 8 --length 256",
+  "inspect sentence-transformers/all-MiniLM-L6-v2 --json",
+])
+  .argument("[model]", "as --model")
+  .option("-b, --batch <n>", "plan memory for so many texts", whole(1), 1)
+  .option("-l, --length <n>", "… of so many tokens", whole(1), 128)
+  .option("-o, --outputs <name...>", "… and for these outputs; default: all but attentions and hidden_states")
+  .action(async (arg: string | undefined, { model, json, ...o }: Options) => {
+    if (arg !== undefined && model !== undefined) throw new UsageError("a model and --model: give one of them");
+    const { progress_callback, ...load } = loading(o);
+    const folder = await openFolder(arg ?? model ?? platform().shippedModel(), load);
+    const read = (path: string) => readJson(folder, path, load.signal);
+    const { st, added } = await sentenceModules(folder, load.signal);
+    const prefix = added.prefix ?? "";
+    const raw = await read(`${prefix}config.json`);
+    if (!raw) throw new MissingFileError(`${prefix}config.json`, folder.name);
+    const config = new Config(raw);
+    const checkpoints = [];
+    for (const at of [prefix, ...added.modules])
+      checkpoints.push(await openCheckpoint(folder, { ...load, prefix: at }));
+    for (const c of checkpoints) await c.close();
+    const tensors = checkpoints.flatMap((c, i) =>
+      [...c.tensors.values()].map((t) => (i ? { ...t, name: added.modules[i - 1] + t.name } : t)),
+    );
+
+    let shape: ReturnType<typeof shapeOf> | undefined;
+    let memory: Awaited<ReturnType<typeof plan>> | undefined;
+    let unsupported: string | undefined;
+    try {
+      shape = shapeOf(config, checkpoints[0].tensors);
+      const { batch, length, outputs } = o;
+      if (length > shape.positions)
+        throw new UsageError(`--length ${length}: the model has ${shape.positions} positions`);
+      const unknown = outputs?.find((name) => !shape!.outputs.includes(name));
+      if (unknown) throw new UsageError(`--outputs: no "${unknown}"; the model has ${shape.outputs.join(", ")}`);
+      memory = await plan(folder, { ...load, batch, length, outputs });
+    } catch (error) {
+      if (!(error instanceof UnsupportedModelError || error instanceof UnsupportedOptionError)) throw error;
+      unsupported = error.message;
+    }
+
+    const tokenizer = (await read("tokenizer.json")) ?? (await read(`${prefix}tokenizer.json`));
+    const vocab = (tokenizer?.model as Json | undefined)?.vocab;
+    const limit = (await read("tokenizer_config.json"))?.model_max_length as number | undefined;
+    const sizes = tensors.map(({ shape }) => shape.reduce((a, b) => a * b, 1));
+    const report = {
+      model: folder.name,
+      model_type: config.model_type,
+      architectures: config.strings("architectures"),
+      unsupported,
+      ...shape,
+      modules: st?.modules,
+      tokenizer: tokenizer && {
+        model: typeOf(tokenizer, "model"),
+        normalizer: typeOf(tokenizer, "normalizer"),
+        pre_tokenizer: typeOf(tokenizer, "pre_tokenizer"),
+        vocab_size: Object.keys(vocab ?? {}).length,
+        max_length: st?.max_seq_length ?? (limit && limit < 1e9 ? limit : undefined),
+      },
+      parameters: tensors.reduce((sum, { dtype }, i) => sum + (/F/.test(dtype) ? sizes[i] : 0), 0),
+      bytes: checkpoints.reduce((sum, c) => sum + c.bytes, 0),
+      plan: memory && { batch: o.batch, length: o.length, outputs: o.outputs, ...memory },
+      tensors: tensors.map(({ name, dtype, shape }) => ({ name, dtype, dims: shape })),
+    };
+    if (json) return writeJson(report);
+
+    const { modules, tokenizer: t } = report;
+    const number = (n: number) => n.toLocaleString("en");
+    const steps = (modules ?? []).map((m) => {
+      if (m.type === "pooling") return `pooling ${m.modes.join(" + ")}`;
+      return m.type === "dense" ? `dense ${m.in} → ${m.out} ${m.activation}` : m.type;
+    });
+    const rows: [string, string | undefined][] = [
+      ["model", report.model],
+      ["type", [report.model_type, ...report.architectures].join(", ")],
+      ["runs", unsupported && `no: ${unsupported}`],
+      ["shape", shape && `${shape.layers} layers, ${shape.heads} heads, hidden size ${shape.hidden_size}`],
+      ["positions", shape && (shape.positions < Number.POSITIVE_INFINITY ? number(shape.positions) : "no limit")],
+      ["modules", steps.join(", ")],
+      ["outputs", shape?.outputs.join(", ")],
+      ["tokenizer", t && [t.model, t.normalizer, t.pre_tokenizer].filter(Boolean).join(", ")],
+      ["", t && `${number(t.vocab_size)} tokens${t.max_length ? `, texts are cut at ${t.max_length}` : ""}`],
+      ["weights", `${number(report.parameters)} parameters in ${number(report.bytes)} bytes`],
+      ["memory", memory && `${number(memory.total)} bytes for ${o.batch} × ${o.length} tokens:`],
+      ["", memory && `${number(memory.weights)} weights, ${number(memory.scratch)} scratch, in whole pages`],
+    ];
+    for (const [name, text] of rows) if (text) await writeLine(`${bold(name.padEnd(10))} ${text}`);
+    await writeLine();
+    const cells = grouped(tensors).map(({ name, count, dtype, dims }) => [
+      count > 1 ? `${count} ×` : "",
+      dtype,
+      `[${dims.join(", ")}]`,
+      name,
+    ]);
+    await writeLine(table([["", "dtype", "dims", "tensor"], ...cells].map((row, i) => (i ? row : row.map(dim)))));
+  });
