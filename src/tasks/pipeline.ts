@@ -2,12 +2,26 @@ import { UnsupportedOptionError } from "../errors.ts";
 import type { ModelSource } from "../format/source.ts";
 import type { LoadOptions } from "../models/model.ts";
 import type { FeatureExtraction } from "./featureExtraction.ts";
+import type { FillMask } from "./fillMask.ts";
+import type { QuestionAnswering } from "./questionAnswering.ts";
 import type { SemanticSearch } from "./semanticSearch.ts";
+import type { SentenceSimilarity } from "./sentenceSimilarity.ts";
+import type { TextClassification } from "./textClassification.ts";
+import type { TextRanking } from "./textRanking.ts";
+import type { TokenClassification } from "./tokenClassification.ts";
+import type { ZeroShotClassification } from "./zeroShotClassification.ts";
 
 /** What `pipeline` gives for each task. */
 export interface Pipelines {
   "feature-extraction": FeatureExtraction;
+  "fill-mask": FillMask;
+  "question-answering": QuestionAnswering;
   "semantic-search": SemanticSearch;
+  "sentence-similarity": SentenceSimilarity;
+  "text-classification": TextClassification;
+  "text-ranking": TextRanking;
+  "token-classification": TokenClassification;
+  "zero-shot-classification": ZeroShotClassification;
 }
 
 type Load<T> = (source?: ModelSource, options?: LoadOptions) => Promise<T>;
@@ -15,7 +29,14 @@ type Load<T> = (source?: ModelSource, options?: LoadOptions) => Promise<T>;
 /** Each task is a module of its own, imported when it is asked for. */
 const TASKS: { [T in keyof Pipelines]: () => Promise<Load<Pipelines[T]>> } = {
   "feature-extraction": async () => (await import("./featureExtraction.ts")).featureExtraction,
+  "fill-mask": async () => (await import("./fillMask.ts")).fillMask,
+  "question-answering": async () => (await import("./questionAnswering.ts")).questionAnswering,
   "semantic-search": async () => (await import("./semanticSearch.ts")).semanticSearch,
+  "sentence-similarity": async () => (await import("./sentenceSimilarity.ts")).sentenceSimilarity,
+  "text-classification": async () => (await import("./textClassification.ts")).textClassification,
+  "text-ranking": async () => (await import("./textRanking.ts")).textRanking,
+  "token-classification": async () => (await import("./tokenClassification.ts")).tokenClassification,
+  "zero-shot-classification": async () => (await import("./zeroShotClassification.ts")).zeroShotClassification,
 };
 
 /**

@@ -1,7 +1,7 @@
 import { MissingFileError } from "../errors.ts";
 import { readJson } from "../format/read.ts";
 import { type ModelFolder, type ModelSource, openFolder } from "../format/source.ts";
-import { type Encoding, Tokenizer } from "../format/tokenizer.ts";
+import { type EncodeOptions, type Encoding, Tokenizer } from "../format/tokenizer.ts";
 import { type LoadOptions, loadModel, type Model, type Modules } from "../models/model.ts";
 import { platform } from "../platform.ts";
 import type { EncoderInputs } from "../runtime/batch.ts";
@@ -24,6 +24,8 @@ export class TextModel {
     readonly tokenizer: Tokenizer,
     /** Most tokens that a text may have, special ones included. */
     readonly max_length: number,
+    /** Whether tokens that go on with a word show it (##). */
+    readonly wordpiece: boolean,
   ) {}
 
   /** `modules` sees the folder first and may add what follows the transformer. */
@@ -54,29 +56,24 @@ export class TextModel {
         tokenizer.model_max_length ?? Number.POSITIVE_INFINITY,
         positions,
       ),
+      (tokenizer_json.model as { type?: string }).type === "WordPiece",
     );
   }
 
   /** A text (or pair) as ids, cut to what the model takes. */
-  encode(text: string, text_pair?: string): Encoding {
-    const limited = Number.isFinite(this.max_length);
-    return this.tokenizer.encode(text, {
-      text_pair,
-      truncation: limited,
-      max_length: limited ? this.max_length : undefined,
-    });
+  encode(text: string, text_pair?: string, options?: EncodeOptions): Encoding {
+    const limit = Number.isFinite(this.max_length)
+      ? { truncation: true, max_length: this.max_length, ...options }
+      : { truncation: false };
+    return this.tokenizer.encode(text, { text_pair, ...limit });
   }
 
   /** Runs encodings in batches of bounded size; results come in the order of the encodings, `read` once for each batch. */
-  async run(
-    encodings: readonly Encoding[],
+  async run<E extends Encoding>(
+    encodings: readonly E[],
     outputs: readonly string[],
     read: (tensors: { [name: string]: Tensor }, first: number, count: number) => void,
-    {
-      signal,
-      progress_callback,
-      inputs,
-    }: CallOptions & { inputs?: (e: readonly Encoding[]) => Partial<EncoderInputs> } = {},
+    { signal, progress_callback, inputs }: CallOptions & { inputs?: (e: readonly E[]) => Partial<EncoderInputs> } = {},
   ): Promise<void> {
     for (let first = 0; first < encodings.length; ) {
       let end = first;
@@ -107,7 +104,10 @@ export type Task<F extends (...args: never[]) => unknown> = F & {
   [Symbol.dispose](): void;
 };
 
-export function task<F extends (...args: never[]) => unknown>(text: TextModel, call: F): Task<F> {
+export function task<F extends (...args: never[]) => unknown>(
+  text: Pick<TextModel, "model" | "tokenizer" | "dispose">,
+  call: F,
+): Task<F> {
   const dispose = () => text.dispose();
   return Object.assign(call, { model: text.model, tokenizer: text.tokenizer, dispose, [Symbol.dispose]: dispose });
 }

@@ -1,0 +1,97 @@
+import { InputError } from "../errors.ts";
+import type { ModelSource } from "../format/source.ts";
+import type { Value } from "../graph/graph.ts";
+import { Op, Pooling } from "../graph/op.ts";
+import type { Body } from "../models/architecture.ts";
+import type { LoadOptions } from "../models/model.ts";
+import { architectureOf } from "../models/registry.ts";
+import { count, loadFor, strings, topK } from "./scores.ts";
+import { type CallOptions, type Task, task } from "./text.ts";
+
+export interface FillMaskOptions extends CallOptions {
+  /** How many fillings of each mask, best first. Default 5. */
+  top_k?: number;
+  /** Only these words are tried. Of one that is no token the first token stands for it, as in transformers. */
+  targets?: string | readonly string[];
+}
+
+export interface Filled {
+  /** The probability among all tokens. */
+  score: number;
+  token: number;
+  token_str: string;
+  /** The text with the mask filled. */
+  sequence: string;
+}
+
+/** Fillings of the mask. A text with several masks gives a list for each: `fill<Filled[][]>(text)` says so to the compiler. */
+export type FillMask = Task<{
+  <R extends Filled[] | Filled[][] = Filled[]>(text: string, options?: FillMaskOptions): Promise<R>;
+  <R extends Filled[] | Filled[][] = Filled[]>(texts: readonly string[], options?: FillMaskOptions): Promise<R[]>;
+}>;
+
+/** The head read at one token of each sequence: the vocabulary is too wide to multiply every token by it. */
+const OUTPUT = "mask_probabilities";
+
+export async function fillMask(source?: ModelSource, options?: LoadOptions): Promise<FillMask> {
+  const text = await loadFor("fill-mask", "MaskedLM", source, options, (config) => {
+    const { architecture } = architectureOf(config);
+    return {
+      extend(g, outputs) {
+        const x = outputs.last_hidden_state as Value;
+        // A mean over one token is that token.
+        const inputs = { x, offsets: g.input("offsets", "B"), visible: g.input("pool_mask", "T") };
+        const last_hidden_state = g.node(Op.pool, "B", x.cols, inputs, { mode: Pooling.mean });
+        const body = { ...outputs, last_hidden_state } as unknown as Body;
+        const { logits } = architecture.heads.MaskedLM!(g, config, body, `${architecture.prefix}.`);
+        return { [OUTPUT]: g.softmax(logits as Value) };
+      },
+    };
+  });
+  const { tokenizer } = text;
+  const mask = tokenizer.mask_token_id;
+
+  return task(text, (async (texts: string | readonly string[], o: FillMaskOptions = {}) => {
+    const k = count("top_k", o.top_k ?? 5);
+    const first = (word: string) => tokenizer.encode(word, { add_special_tokens: false }).input_ids.slice(0, 1);
+    const words = o.targets === undefined ? undefined : strings("targets", [o.targets].flat());
+    const targets = words && [...new Set(words.flatMap((word) => tokenizer.id(word) ?? first(word)))];
+    if (targets?.length === 0) throw new InputError("targets holds no token");
+    const list = strings("texts", [texts].flat());
+    const masked = list.flatMap((one, of) => {
+      const e = text.encode(one);
+      const places = e.input_ids.flatMap((id, at) => (id === mask ? { ...e, of, at } : []));
+      if (!places.length)
+        throw new InputError(`texts[${of}] has no mask token (${tokenizer.mask_token ?? "the tokenizer has none"})`);
+      return places;
+    });
+    const found: Filled[][][] = list.map(() => []);
+    await text.run(
+      masked,
+      [OUTPUT],
+      ({ [OUTPUT]: { data, dims } }, first, n) => {
+        for (let i = 0; i < n; i++) {
+          const { of, at, input_ids } = masked[first + i];
+          const alone = input_ids.indexOf(mask!) === input_ids.lastIndexOf(mask!);
+          const scores = data.subarray(i * dims[1], (i + 1) * dims[1]);
+          const tried = targets?.map((id) => scores[id]) ?? scores;
+          const best = topK(tried, k).map((j) => targets?.[j] ?? j);
+          const filled = best.map((token) => ({
+            score: scores[token],
+            token,
+            token_str: tokenizer.decode([token]),
+            // With other masks left, special tokens stay: as in transformers.
+            sequence: tokenizer.decode(input_ids.with(at, token), { skip_special_tokens: alone }),
+          }));
+          found[of].push(filled);
+        }
+      },
+      {
+        ...o,
+        inputs: (part) => ({ pooling_mask: part.map(({ input_ids, at }) => input_ids.map((_, i) => +(i === at))) }),
+      },
+    );
+    const all = found.map((lists) => (lists.length > 1 ? lists : lists[0]));
+    return Array.isArray(texts) ? all : all[0];
+  }) as never) as FillMask;
+}

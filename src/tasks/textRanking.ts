@@ -1,0 +1,76 @@
+import { InputError, UnsupportedOptionError } from "../errors.ts";
+import { Config } from "../format/config.ts";
+import { readJson } from "../format/read.ts";
+import type { ModelSource } from "../format/source.ts";
+import type { LoadOptions } from "../models/model.ts";
+import { choice, count, loadFor, sigmoid, strings, topK } from "./scores.ts";
+import { type CallOptions, type Task, task } from "./text.ts";
+import { classify } from "./textClassification.ts";
+
+export interface TextRankingOptions extends CallOptions {
+  /** How many documents to give, null for all. Default null. */
+  top_k?: number | null;
+  /** Give the documents' texts too. Default false. */
+  return_documents?: boolean;
+  /** What makes a score of the logit. Default: what the checkpoint says (see textRanking). */
+  activation?: "sigmoid" | "none";
+}
+
+export interface Ranked {
+  /** Which of the documents. */
+  corpus_id: number;
+  score: number;
+  text?: string;
+}
+
+/** Documents by how well they fit the query, best first: sentence-transformers' CrossEncoder.rank. */
+export type TextRanking = Task<
+  (query: string, documents: readonly string[], options?: TextRankingOptions) => Promise<Ranked[]>
+>;
+
+const ACTIVATIONS = ["sigmoid", "none"] as const;
+
+/** PyTorch's class as sentence-transformers writes it down: torch.nn.modules.linear.Identity. */
+function activationOf(config: Config, name: string): (typeof ACTIVATIONS)[number] {
+  const path = config.string(name);
+  const [, kind] = /^torch\.nn\.(?:modules\.\w+\.)?(Sigmoid|Identity)$/.exec(path) ?? [];
+  if (!kind)
+    throw new UnsupportedOptionError(`${config.file}: ${name}`, path, ["torch.nn.Sigmoid", "torch.nn.Identity"]);
+  return kind === "Sigmoid" ? "sigmoid" : "none";
+}
+
+/**
+ * A cross-encoder. Its activation is the one in config_sentence_transformers.json (`activation_fn`) or config.json
+ * (`sentence_transformers.activation_fn`, before 4.0 `sbert_ce_default_activation_function`), else sigmoid.
+ * @throws UnsupportedOptionError if that is another one, InputError unless the model has one label
+ */
+export async function textRanking(source?: ModelSource, options?: LoadOptions): Promise<TextRanking> {
+  let own: (typeof ACTIVATIONS)[number] = "sigmoid";
+  const text = await loadFor("text-ranking", "SequenceClassification", source, options, async (config, folder) => {
+    const labels = config.labels().length;
+    if (labels !== 1)
+      throw new InputError(`text-ranking needs a checkpoint with 1 label; ${folder.name} has ${labels}`);
+    const file = "config_sentence_transformers.json";
+    const saved = new Config((await readJson(folder, file, options?.signal)) ?? {}, file);
+    const within = config.sub("sentence_transformers");
+    const before = "sbert_ce_default_activation_function";
+    if (saved.has("activation_fn")) own = activationOf(saved, "activation_fn");
+    else if (within.has("activation_fn")) own = activationOf(within, "activation_fn");
+    else if (config.has(before)) own = activationOf(config, before);
+    return {};
+  });
+
+  return task(text, async (query: string, documents: readonly string[], o: TextRankingOptions = {}) => {
+    const { top_k = null, return_documents, activation = own } = o;
+    const k = count("top_k", top_k, null);
+    choice("activation", activation, ACTIVATIONS);
+    const pairs = strings("documents", documents).map((text_pair) => ({ text: query, text_pair }));
+    const logits = (await classify(text, pairs, o)).flat();
+    const scores = activation === "sigmoid" ? logits.map(sigmoid) : logits;
+    return topK(scores, k).map((i) => ({
+      corpus_id: i,
+      score: scores[i],
+      ...(return_documents && { text: documents[i] }),
+    }));
+  });
+}
