@@ -4,8 +4,8 @@ import { pad } from "./rows";
 /**
  * One row for each sequence, over its visible rows, as sentence-transformers' Pooling:
  * mean: Σ x / max(n, 1e-9); mean_sqrt_len: Σ x / √max(n, 1e-9); max: the largest in each column (-1e9 where no row is visible);
- * weightedmean (arXiv:2202.08904): Σ w · x / max(Σ w, 1e-9), w counting rows from 1 at the sequence's first visible one, the
- * invisible ones between too (sentence-transformers counts positions of the padded input, less the pads on the left).
+ * weightedmean (arXiv:2202.08904): Σ w · x / max(Σ w, 1e-9), w counting rows from 1 at the sequence's first one: a prompt that is
+ * not pooled keeps its places.
  *
  * Works on sequences first … last - 1; all pointers are those of sequence 0. out [sequences, cols], x [rows, cols], offsets
  * i32 [sequences + 1], visible i32 [rows] or 0 for all, mode a Pooling. out must not overlap x. f64 accumulators, rounded once.
@@ -16,18 +16,19 @@ export function pool(
   for (let sequence = first; sequence < last; ++sequence) {
     const begin = load<i32>(offsets + (sequence << 2)), end = load<i32>(offsets + (sequence << 2), 4);
     const to = out + ((<usize>sequence * ldo) << 2);
-    let start = begin;
-    while (start < end && !seen(visible, start)) ++start;
+    let count = 0;
     let weights: f64 = 0;
-    for (let row = start; row < end; ++row) {
-      if (seen(visible, row)) weights += mode == Pooling.weightedmean ? <f64>(row - start + 1) : 1;
+    for (let row = begin; row < end; ++row) {
+      if (!seen(visible, row)) continue;
+      weights += mode == Pooling.weightedmean ? <f64>(row - begin + 1) : 1;
+      ++count;
     }
     let divisor = max<f64>(weights, 1e-9);
     if (mode == Pooling.mean_sqrt_len) divisor = sqrt<f64>(divisor);
     for (let at: usize = 0, width = <usize>cols << 2; at < width; at += 16) {
       const v = mode == Pooling.max
-        ? start < end ? largest(x + at, visible, start, end, ldx) : f32x4.splat(-1e9)
-        : mean(x + at, visible, start, end, ldx, mode == Pooling.weightedmean ? 1 : 0, divisor);
+        ? count ? largest(x + at, visible, begin, end, ldx) : f32x4.splat(-1e9)
+        : mean(x + at, visible, begin, end, ldx, mode == Pooling.weightedmean ? 1 : 0, divisor);
       v128.store(to + at, v);
     }
     pad(to, cols);

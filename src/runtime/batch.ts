@@ -151,6 +151,14 @@ export function layOut(inputs: EncoderInputs, { sizes, padded_positions: pad, ke
   const tap_offsets = new Int32Array(B);
   for (let b = 1; b < B; b++) tap_offsets[b] = tap_offsets[b - 1] + heads * lengths[b - 1] ** 2;
   const visible = hidden ? pick((place) => +sees(Math.floor(place / length), place % length)) : undefined;
+  const pool_mask = pooled ? pick((place) => +(pooled[place] > 0)) : visible;
+  /** The first or last row of each sequence that is pooled. */
+  const edge = (end: 0 | 1, step: 1 | -1) =>
+    Int32Array.from({ length: B }, (_, b) => {
+      let row = offsets[b + end] - end;
+      while (pool_mask && !pool_mask[row] && row + step >= offsets[b] && row + step < offsets[b + 1]) row += step;
+      return row;
+    });
   const P = lengths.reduce((n, t) => n + t * t, 0);
   return {
     dims: { T: rows.length, B, P, S: 0, R: 0 },
@@ -170,8 +178,9 @@ export function layOut(inputs: EncoderInputs, { sizes, padded_positions: pad, ke
       offsets,
       tap_offsets,
       first_rows: offsets.subarray(0, B),
-      last_rows: Int32Array.from({ length: B }, (_, b) => offsets[b + 1] - 1),
-      pool_mask: pooled ? pick((place) => +(pooled[place] > 0)) : visible,
+      pool_first_rows: edge(0, 1),
+      pool_last_rows: edge(1, -1),
+      pool_mask,
       visible,
       index: moved || hidden ? column : undefined,
       key_index: moved || hidden ? column.map((c, i) => (visible && !visible[i] ? Invisible.position : c)) : undefined,

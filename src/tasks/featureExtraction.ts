@@ -12,7 +12,7 @@ import type { Outputs } from "../graph/fuse.ts";
 import type { Graph, Value } from "../graph/graph.ts";
 import { Pooling } from "../graph/op.ts";
 import type { LoadOptions } from "../models/model.ts";
-import { activationOf, firstToken, layerNorm, linear } from "../nn/blocks.ts";
+import { activationOf, layerNorm, linear } from "../nn/blocks.ts";
 import { Tensor } from "../tensor.ts";
 import { type CallOptions, type Task, TextModel, task } from "./text.ts";
 
@@ -37,8 +37,8 @@ export type FeatureExtraction = Task<
 const MODES = ["mean", "max", "mean_sqrt_len_tokens", "weightedmean", "cls", "lasttoken"] as const;
 
 function pooled(g: Graph, x: Value, mode: PoolingMode): Value {
-  if (mode === "cls") return firstToken(g, x);
-  if (mode === "lasttoken") return g.embed(g.input("last_rows", "B"), x);
+  if (mode === "cls") return g.embed(g.input("pool_first_rows", "B"), x);
+  if (mode === "lasttoken") return g.embed(g.input("pool_last_rows", "B"), x);
   const kinds = {
     mean: Pooling.mean,
     max: Pooling.max,
@@ -65,7 +65,7 @@ function extend(modules: readonly SentenceModule[]) {
         if (m.type === "dense")
           y = g.activation(
             linear(g, `${m.prefix}linear`, y, m.out, m.bias),
-            activationOf(m.activation, "activation_function"),
+            activationOf(m.activation.replace("identity", "linear"), "activation_function"),
           );
         if (m.type === "layer_norm") y = layerNorm(g, `${m.prefix}norm`, y, 1e-5);
       }

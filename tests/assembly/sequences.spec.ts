@@ -32,7 +32,7 @@ describe("pool", () => {
               let sum: f64 = 0, weights: f64 = 0, most: f64 = -Infinity, position: f64 = 0;
               for (let r = word(offsets, s); r < word(offsets, s + 1); r++) {
                 const shown = !masked || word(visible, r) != 0;
-                if (shown || position > 0) position++;
+                position++;
                 if (!shown) continue;
                 const w = mode == Pooling.weightedmean ? position : 1, v = <f64>get(x, r * ldx + c);
                 sum += w * v;
