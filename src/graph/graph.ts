@@ -265,7 +265,7 @@ export class Graph {
       Op.pool,
       "B",
       x.cols,
-      { x, offsets: this.input("offsets", "B"), visible: this.input("visible", "T") },
+      { x, offsets: this.input("offsets", "B"), visible: this.input("pool_mask", "T") },
       { mode },
     );
   }
