@@ -1,5 +1,5 @@
-// Prints what a user downloads and fails where it is over budget: wasm of each build, and the entry's JavaScript as esbuild minifies it,
-// the tokenizer library left out. One bundle holds everything the entry can reach; split, what is imported on demand stands apart.
+// Prints what a user downloads and fails where it is over budget: wasm of each build, and JavaScript as esbuild splits and minifies it, the
+// tokenizer library left out. The entry is what `import "wattention"` brings; families, tasks and what loads them come when asked for.
 import { readFileSync, statSync } from "node:fs";
 import { brotliCompressSync } from "node:zlib";
 import { build } from "esbuild";
@@ -33,11 +33,28 @@ for (const name of ["simd", "relaxed"]) {
   const inline = readFileSync(`dist/wasm/${name}.js`);
   row(`  the same as a JavaScript module`, inline.length, brotli(inline));
 }
-const whole = (await build(options)).outputFiles[0].contents;
-const split = (await build({ ...options, splitting: true })).outputFiles;
-const entry = split.find((f) => f.path.endsWith("browser.js"));
-row("JavaScript, all that the entry reaches, one file", whole.length, brotli(whole), BUDGETS.js);
-row("  the entry alone, the rest split off", entry.contents.length, brotli(entry.contents));
+const { metafile, outputFiles } = await build({ ...options, splitting: true, metafile: true });
+const contents = new Map(outputFiles.map((f) => [f.path.replace(/.*\/(?=size\/)/, ""), f.contents]));
+const chunkOf = (source) =>
+  Object.entries(metafile.outputs).find(([, o]) => Object.keys(o.inputs).some((i) => i.endsWith(source)))[0];
+/** The chunks that come with those that hold `sources`, by import statements. */
+function closure(...sources) {
+  const all = new Set();
+  const visit = (file) => {
+    if (all.has(file) || !metafile.outputs[file]) return;
+    all.add(file);
+    for (const { path, kind } of metafile.outputs[file].imports) if (kind === "import-statement") visit(path);
+  };
+  for (const source of sources) visit(chunkOf(source));
+  return Buffer.concat([...all].map((file) => contents.get(file)));
+}
+const js = (name, bytes, budget) => row(name, bytes.length, brotli(bytes), budget);
+const entry = ["host/browser.js"];
+const loading = [...entry, "@assemblyscript/loader/index.js", "models/model.js", "models/bert.js"];
+js("JavaScript of the entry", closure(...entry), BUDGETS.js);
+js("  and of loadModel and BERT", closure(...loading));
+js("  and of feature-extraction", closure(...loading, "tasks/featureExtraction.js"));
+js("  everything, in one file", (await build(options)).outputFiles[0].contents);
 if (process.argv.includes("--files")) {
   const { metafile } = await build({ ...options, metafile: true });
   const inputs = Object.entries(Object.values(metafile.outputs)[0].inputs).sort(
