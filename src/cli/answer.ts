@@ -42,7 +42,7 @@ export const answer = command("answer", "Find the answer to a question in texts,
       contexts.push({ text: await readText(file), file });
     const full = contexts.filter(({ text }) => text.trim());
     if (!full.length) throw new InputError("no text to look for an answer in");
-    const ask = await needs(o.model, "a question-answering model, such as deepset/roberta-base-squad2,", (model) =>
+    const ask = await needs(o.model, "a question-answering model (such as deepset/roberta-base-squad2)", (model) =>
       pipeline("question-answering", model, loading(o)),
     );
     const found: Placed[] = [];

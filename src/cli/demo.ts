@@ -1,5 +1,5 @@
 import { existsSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { pipeline, type Tensor } from "../host/node.ts";
 import { SemanticSearch } from "../tasks/semanticSearch.ts";
@@ -23,20 +23,19 @@ import { addFiles, writeHits } from "./search.ts";
 
 const QUERIES = [
   "how much memory will a model need?",
-  "stop a long computation",
-  "why does padding cost nothing?",
+  "abort a long run",
+  "does a batch change the result?",
+  "which documents answer the query best?",
   "steps to add a new model",
-  "cut a long text into overlapping windows",
 ];
-const SENTENCE = "The cat sat on the mat because it was warm.";
-const LAYER = 0;
+const SENTENCE = "The bank raised interest rates after the river bank flooded.";
 
 /** This package's documents: its Markdown, and the comments of its public code. */
 async function ownDocuments(): Promise<string[]> {
   const texts = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs"].filter((path) => existsSync(path));
   // The published package has declarations in place of the sources.
   const [root, end] = existsSync("src/index.ts") ? ["src", ".ts"] : ["dist", ".d.ts"];
-  const code = ["format", "models", "nn", "tasks", "view"].flatMap((folder) =>
+  const code = ["models", "nn", "tasks", "view"].flatMap((folder) =>
     readdirSync(join(root, folder)).flatMap((name) => (name.endsWith(end) ? join(root, folder, name) : [])),
   );
   return [...(await files(texts)), ...code.sort()];
@@ -50,15 +49,16 @@ async function timed<T>(work: Promise<T>): Promise<[result: T, ms: number]> {
 export const demo = command("demo", "Search this package's own documents, and draw the attention of a sentence.", [
   "demo",
 ]).action(async (o: CommonOptions) => {
+  const source = o.model && existsSync(o.model) ? resolve(o.model) : o.model;
   process.chdir(fileURLToPath(new URL("../..", import.meta.url)));
   const say = async (text = "") => {
     if (!o.json) await writeLine(text);
   };
   const row = (name: string, text: string) => say(`${bold(name.padEnd(10))} ${text}`);
 
-  const [extract, load_ms] = await timed(pipeline("feature-extraction", o.model, loading(o)));
+  const [extract, load_ms] = await timed(pipeline("feature-extraction", source, loading(o)));
   const { model, tokenizer } = extract;
-  const name = o.model ?? "models/default-embedder, the one that ships";
+  const name = o.model ?? "the one that ships";
   await row("model", `${name}: ${model.config.model_type}, loaded in ${milliseconds(load_ms)}`);
 
   const find = new SemanticSearch(extract);
@@ -66,7 +66,7 @@ export const demo = command("demo", "Search this package's own documents, and dr
   const [passages, index_ms] = await timed(addFiles(find, paths, o));
   const speed = ((passages * 1000) / index_ms).toFixed(0);
   await row("documents", `${paths.length} files of this package, ${passages} passages`);
-  await row("indexed", `in ${milliseconds(index_ms)}, ${speed} passages a second on one thread`);
+  await row("indexed", `in ${milliseconds(index_ms)}: ${speed} passages a second on one thread`);
   const memory = model.session.engine.memory.bytes;
   const rss = process.memoryUsage.rss();
   await row("memory", `${megabytes(memory)} for the model and its work; the whole process ${megabytes(rss)}`);
@@ -82,15 +82,15 @@ export const demo = command("demo", "Search this package's own documents, and dr
   const { tokens, input_ids, special_tokens_mask: mask } = tokenizer.encode(SENTENCE);
   const [result, ms] = await timed(model.forward({ input_ids }, { outputs: ["attentions"], signal }));
   const attentions = result.attentions as Tensor[];
-  const matrix = headOf(attentions[LAYER], "mean");
+  const layer = Math.min(1, attentions.length - 1);
+  const matrix = headOf(attentions[layer], "mean");
   await say(`\n${bold(SENTENCE)}${dim(`  ${milliseconds(ms)}`)}`);
-  await say(
-    `Attention of layer ${LAYER} of 0–${attentions.length - 1}, mean of its ${attentions[0].dims[1]} heads; rows attend to columns.\n`,
-  );
+  await say("What each word (row) attends to (columns), special tokens left out:");
+  await say(`layer ${layer} of 0–${attentions.length - 1}, mean of ${attentions[0].dims[1]} heads.\n`);
   const words = tokens.filter((_, i) => !mask[i]);
   await say(attentionText(without(mask, matrix), words, screen));
-  await say(`\nNext: wattention attention "${SENTENCE}" --html page.html`);
-  await say(`      wattention search "your question" --docs your/notes`);
+  await say(`\nNext: ${dim('npx wattention search "a question" --docs folder/of/notes')}`);
+  await say(`      ${dim('npx wattention attention "a sentence" --html page.html')}`);
   if (o.json)
     await writeJson({
       load_ms,
@@ -100,7 +100,7 @@ export const demo = command("demo", "Search this package's own documents, and dr
       memory,
       rss,
       answers,
-      attention: { ms, tokens, layer: LAYER, head: "mean", matrix: matrix.tolist() },
+      attention: { ms, tokens, layer, head: "mean", matrix: matrix.tolist() },
     });
   find.dispose();
 });

@@ -65,7 +65,7 @@ function paragraphs(lines: readonly string[], markdown: boolean): Passage[] {
   const end = (next: number) => {
     const body = block.join("\n");
     const joined = passage && `${passage.text}\n${body}`;
-    if (joined && joined.length <= MOST) passage!.text = joined;
+    if (body.trim() && joined && joined.length <= MOST) passage!.text = joined;
     else if (body.trim()) {
       found.push(...cut(body, from + 1));
       passage = found.at(-1);

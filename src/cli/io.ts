@@ -37,20 +37,22 @@ export const dim = styled(2);
 /** How results are drawn: `columns` wide. */
 export const screen = { color, width: Math.max(40, (stdout.isTTY && stdout.columns) || 80) };
 
-/** A command with the options that all of them have. `examples` begin behind the program's name. */
-export function command(name: string, description: string, examples: readonly string[]): Command {
-  return new Command(name)
+/** A command. `examples` begin behind the program's name. */
+export const command = (name: string, description: string, examples: readonly string[]): Command =>
+  new Command(name)
     .description(description)
     .summary(description.split(/[:,.]/)[0])
-    .option("-m, --model <source>", "folder, weights file, URL or hub id", undefined)
+    .addHelpText("after", `\nExamples:\n${examples.map((e) => `  wattention ${e}`).join("\n")}`);
+
+/** Adds the options that all commands have. */
+export const common = (to: Command): Command =>
+  to
+    .option("-m, --model <source>", "folder, weights file, URL or hub id; default: the embedder that ships")
     .addOption(new Option("--endpoint <url>", "the hub").env("HF_ENDPOINT"))
     .option("--revision <name>", "branch, tag or commit on the hub")
     .option("--deterministic", "the same bits on every machine (no fused multiply-add)")
     .option("--json", "one JSON document on standard output, no progress")
-    .option("--verbose", "show the stack of an error")
-    .addHelpText("after", `\nExamples:\n${examples.map((e) => `  wattention ${e}`).join("\n")}`)
-    .exitOverride();
-}
+    .option("--verbose", "show the stack of an error");
 
 /** The options of commands that read texts; `lines` says what a line is. */
 export const reading = (to: Command, lines = "texts") =>

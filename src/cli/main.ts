@@ -9,7 +9,7 @@ import { bench } from "./bench.ts";
 import { demo } from "./demo.ts";
 import { embed } from "./embed.ts";
 import { inspect } from "./inspect.ts";
-import { endProgress, interrupt, signal, UsageError } from "./io.ts";
+import { common, endProgress, interrupt, signal, UsageError } from "./io.ts";
 import { rerank } from "./rerank.ts";
 import { search } from "./search.ts";
 
@@ -18,12 +18,14 @@ const program = new Command("wattention")
   .description("Transformers on the edge: vectors, search and attention, from Hugging Face folders.")
   .version(version)
   .exitOverride()
+  .configureOutput({ outputError: (text, write) => write(text.replace(/^error:/, "wattention:")) })
   .configureHelp({ subcommandTerm: (c) => c.name() })
   .addHelpText(
     "after",
     "\nExit codes: 0 done, 1 failed, 2 the command line makes no sense, 130 Ctrl-C.\n`wattention <command> --help` has options and examples.",
   );
-for (const c of [embed, search, rerank, answer, attention, inspect, bench, demo]) program.addCommand(c);
+for (const c of [embed, search, rerank, answer, attention, inspect, bench, demo])
+  program.addCommand(common(c).copyInheritedSettings(program));
 
 // A second Ctrl-C ends the process at once.
 process.once("SIGINT", () => interrupt.abort());
@@ -58,13 +60,16 @@ function message(error: unknown): string {
   const { message, cause } = error as Error;
   const system = /^E[A-Z]+: (.*), \w+ '(.*)'$/.exec(message);
   if (system) return plain(`${system[2]}: ${system[1]}`);
-  if (error instanceof FetchError) return plain(message + because(cause));
+  if (error instanceof FetchError) {
+    const hub = error.url.includes("/resolve/") ? "no such folder or file here, and on the hub: " : "";
+    return plain(hub + message + because(cause));
+  }
   const known = error instanceof WattentionError || error instanceof UsageError;
   return plain(known ? message : `${error} (--verbose shows where)`);
 }
 
 /** fetch says why in the cause of its error. */
-const because = (cause: unknown): string => {
+function because(cause: unknown): string {
   const { message, cause: deeper } = (cause ?? {}) as Error;
   return deeper ? because(deeper) : message ? ` (${message})` : "";
-};
+}

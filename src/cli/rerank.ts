@@ -26,7 +26,7 @@ export async function needs<T>(
 ): Promise<T> {
   if (!model) throw new UsageError(`the model that ships is an embedder: give ${what} with --model`);
   return load(model).catch((error) => {
-    if (error instanceof InputError) throw new InputError(`${error.message}. Give ${what}`, { cause: error });
+    if (error instanceof InputError) throw new InputError(`${error.message}: give ${what}`, { cause: error });
     throw error;
   });
 }
@@ -42,7 +42,7 @@ export const rerank = reading(
   "documents",
 ).action(async (query: string, args: string[], o: Options) => {
   const documents = await readTexts(args, o, "document");
-  const rank = await needs(o.model, "a cross-encoder, such as cross-encoder/ms-marco-MiniLM-L6-v2,", (model) =>
+  const rank = await needs(o.model, "a cross-encoder (such as cross-encoder/ms-marco-MiniLM-L6-v2)", (model) =>
     pipeline("text-ranking", model, loading(o)),
   );
   const ranked = await rank(query, documents, {
