@@ -1,7 +1,6 @@
 import { InputError } from "../errors.ts";
 import type { ModelSource } from "../format/source.ts";
 import type { Value } from "../graph/graph.ts";
-import { Op, Pooling } from "../graph/op.ts";
 import type { Body } from "../models/architecture.ts";
 import type { LoadOptions } from "../models/model.ts";
 import { architectureOf } from "../models/registry.ts";
@@ -38,10 +37,7 @@ export async function fillMask(source?: ModelSource, options?: LoadOptions): Pro
     const { architecture } = architectureOf(config);
     return {
       extend(g, outputs) {
-        const x = outputs.last_hidden_state as Value;
-        // A mean over one token is that token.
-        const inputs = { x, offsets: g.input("offsets", "B"), visible: g.input("pool_mask", "T") };
-        const last_hidden_state = g.node(Op.pool, "B", x.cols, inputs, { mode: Pooling.mean });
+        const last_hidden_state = g.embed(g.input("pool_first_rows", "B"), outputs.last_hidden_state as Value);
         const body = { ...outputs, last_hidden_state } as unknown as Body;
         const { logits } = architecture.heads.MaskedLM!(g, config, body, `${architecture.prefix}.`);
         return { [OUTPUT]: g.softmax(logits as Value) };
