@@ -149,7 +149,7 @@ export const bench = command("bench", "Time a model on this machine, with one th
       `${runs}`,
       megabytes(plan.total),
     ]);
-    await writeLine(table([["tokens", "median ms", "least ms", "tokens/s", "runs", "memory"], ...rows]));
+    await writeLine(table(["tokens", "median ms", "least ms", "tokens/s", "runs", "memory"], rows));
     await writeLine(`\n${bold(`one run of ${o.batch} × ${typical.length} by op`)}`);
     const all = sum(steps);
     const ops = report.profile.ops.map(({ op, count, ms, flops, bytes }) => [
@@ -161,5 +161,5 @@ export const bench = command("bench", "Time a model on this machine, with one th
       (bytes / 1e6).toFixed(2),
       (bytes / ms / 1e6).toFixed(1),
     ]);
-    await writeLine(table([["op", "count", "ms", "share", "GFLOP/s", "MB", "GB/s"], ...ops]));
+    await writeLine(table(["op", "count", "ms", "share", "GFLOP/s", "MB", "GB/s"], ops));
   });

@@ -2,24 +2,17 @@ import { type CheckpointTensor, openCheckpoint } from "../format/checkpoint.ts";
 import { Config } from "../format/config.ts";
 import { type Json, readJson } from "../format/read.ts";
 import { openFolder } from "../format/source.ts";
-import { Graph } from "../graph/graph.ts";
-import { MissingFileError, plan, UnsupportedModelError, UnsupportedOptionError } from "../host/node.ts";
+import type { Outputs } from "../graph/fuse.ts";
+import { Graph, type Shapes } from "../graph/graph.ts";
+import { MissingFileError, UnsupportedModelError, UnsupportedOptionError } from "../host/node.ts";
+import type { Extension } from "../models/model.ts";
 import { architectureOf } from "../models/registry.ts";
 import { platform } from "../platform.ts";
 import type { InputRules } from "../runtime/batch.ts";
+import { BASE } from "../runtime/engine.ts";
+import { Layout } from "../runtime/session.ts";
 import { sentenceModules } from "../tasks/featureExtraction.ts";
-import {
-  bold,
-  type CommonOptions,
-  command,
-  dim,
-  loading,
-  table,
-  UsageError,
-  whole,
-  writeJson,
-  writeLine,
-} from "./io.ts";
+import { bold, type CommonOptions, command, loading, table, UsageError, whole, writeJson, writeLine } from "./io.ts";
 
 interface Options extends CommonOptions {
   batch: number;
@@ -31,20 +24,32 @@ interface Options extends CommonOptions {
 export const positionsOf = ({ sizes, padded_positions: pad }: InputRules): number =>
   (sizes.position_ids ?? Number.POSITIVE_INFINITY) - (pad === undefined ? 0 : pad + 1);
 
-/** What a model gives, from its graph: nothing is loaded for it. */
-function shapeOf(config: Config, tensors: ReadonlyMap<string, CheckpointTensor>) {
+const SENTENCE = "sentence_embedding.modules";
+
+/** The model's graph laid out in memory: nothing is loaded for it. With `extend`, as the tasks over embeddings load it. */
+function layOut(config: Config, shapes: Shapes & ReadonlyMap<string, unknown>, extend?: Extension) {
   const { architecture, head } = architectureOf(config);
-  const graph = new Graph(new Map([...tensors].map(([name, { shape }]) => [name, { shape }])));
-  const at = [...tensors.keys()].some((name) => name.startsWith(`${architecture.prefix}.`))
-    ? `${architecture.prefix}.`
-    : "";
+  const graph = new Graph(shapes);
+  const prefix = `${architecture.prefix}.`;
+  const at = [...shapes.keys()].some((name) => name.startsWith(prefix)) ? prefix : "";
   const body = architecture.body(graph, config, at);
+  const own = { ...body, ...(head && architecture.heads[head]!(graph, config, body, at)) } as unknown as Outputs;
+  const outputs = extend ? { ...own, ...extend(graph, own) } : own;
   return {
-    layers: body.attentions.length,
-    heads: body.attentions[0]?.cols,
-    hidden_size: body.last_hidden_state.cols,
-    positions: positionsOf(architecture.rules(config)),
-    outputs: Object.keys({ ...body, ...(head && architecture.heads[head]!(graph, config, body, at)) }),
+    shape: {
+      layers: body.attentions.length,
+      heads: body.attentions[0]?.cols,
+      hidden_size: body.last_hidden_state.cols,
+      positions: positionsOf(architecture.rules(config)),
+      outputs: Object.keys(own),
+    },
+    /** The sentence's vector where a folder says how to make it, else all but what is kept for looking inside. */
+    usual: extend
+      ? Object.keys(outputs)
+          .filter((name) => name.startsWith(SENTENCE))
+          .slice(-1)
+      : Object.keys(own).filter((name) => name !== "hidden_states" && name !== "attentions"),
+    layout: new Layout(graph.nodes, outputs, BASE),
   };
 }
 
@@ -83,11 +88,11 @@ export const inspect = command("inspect", "Say what a model is and what it needs
   .argument("[model]", "as --model")
   .option("-b, --batch <n>", "plan memory for so many texts", whole(1), 1)
   .option("-l, --length <n>", "… of so many tokens", whole(1), 128)
-  .option("-o, --outputs <name...>", "… and for these outputs; default: all but attentions and hidden_states")
-  .action(async (arg: string | undefined, { model, json, ...o }: Options) => {
-    if (arg !== undefined && model !== undefined) throw new UsageError("a model and --model: give one of them");
+  .option("-o, --outputs <name...>", "… and for these outputs; default: what the folder is made for")
+  .action(async (arg: string | undefined, { model: given, json, ...o }: Options) => {
+    if (arg !== undefined && given !== undefined) throw new UsageError("a model and --model: give one of them");
     const { progress_callback, ...load } = loading(o);
-    const folder = await openFolder(arg ?? model ?? platform().shippedModel(), load);
+    const folder = await openFolder(arg ?? given ?? platform().shippedModel(), load);
     const read = (path: string) => readJson(folder, path, load.signal);
     const { st, added } = await sentenceModules(folder, load.signal);
     const prefix = added.prefix ?? "";
@@ -102,21 +107,22 @@ export const inspect = command("inspect", "Say what a model is and what it needs
       [...c.tensors.values()].map((t) => (i ? { ...t, name: added.modules[i - 1] + t.name } : t)),
     );
 
-    let shape: ReturnType<typeof shapeOf> | undefined;
-    let memory: Awaited<ReturnType<typeof plan>> | undefined;
+    let model: ReturnType<typeof layOut> | undefined;
     let unsupported: string | undefined;
     try {
-      shape = shapeOf(config, checkpoints[0].tensors);
-      const { batch, length, outputs } = o;
-      if (length > shape.positions)
-        throw new UsageError(`--length ${length}: the model has ${shape.positions} positions`);
-      const unknown = outputs?.find((name) => !shape!.outputs.includes(name));
-      if (unknown) throw new UsageError(`--outputs: no "${unknown}"; the model has ${shape.outputs.join(", ")}`);
-      memory = await plan(folder, { ...load, batch, length, outputs });
+      model = layOut(config, new Map(tensors.map((t) => [t.name, t])), st && added.extend);
     } catch (error) {
       if (!(error instanceof UnsupportedModelError || error instanceof UnsupportedOptionError)) throw error;
       unsupported = error.message;
     }
+    const { shape } = model ?? {};
+    const { batch, length, outputs } = o;
+    if (shape && length > shape.positions)
+      throw new UsageError(`--length ${length}: the model has ${shape.positions} positions`);
+    const unknown = shape && outputs?.find((name) => !shape.outputs.includes(name));
+    if (unknown) throw new UsageError(`--outputs: no "${unknown}"; the model has ${shape.outputs.join(", ")}`);
+    const dims = { T: batch * length, B: batch, P: batch * length * length, S: 0, R: 0 };
+    const memory = model?.layout.plan(outputs ?? model.usual, dims);
 
     const tokenizer = (await read("tokenizer.json")) ?? (await read(`${prefix}tokenizer.json`));
     const vocab = (tokenizer?.model as Json | undefined)?.vocab;
@@ -138,7 +144,7 @@ export const inspect = command("inspect", "Say what a model is and what it needs
       },
       parameters: tensors.reduce((sum, { dtype }, i) => sum + (/F/.test(dtype) ? sizes[i] : 0), 0),
       bytes: checkpoints.reduce((sum, c) => sum + c.bytes, 0),
-      plan: memory && { batch: o.batch, length: o.length, outputs: o.outputs, ...memory },
+      plan: memory && { batch, length, outputs, ...memory },
       tensors: tensors.map(({ name, dtype, shape }) => ({ name, dtype, dims: shape })),
     };
     if (json) return writeJson(report);
@@ -160,7 +166,7 @@ export const inspect = command("inspect", "Say what a model is and what it needs
       ["tokenizer", t && [t.model, t.normalizer, t.pre_tokenizer].filter(Boolean).join(", ")],
       ["", t && `${number(t.vocab_size)} tokens${t.max_length ? `, texts are cut at ${t.max_length}` : ""}`],
       ["weights", `${number(report.parameters)} parameters in ${number(report.bytes)} bytes`],
-      ["memory", memory && `${number(memory.total)} bytes for ${o.batch} × ${o.length} tokens:`],
+      ["memory", memory && `${number(memory.total)} bytes for ${batch} × ${length} tokens:`],
       ["", memory && `${number(memory.weights)} weights, ${number(memory.scratch)} scratch, in whole pages`],
     ];
     for (const [name, text] of rows) if (text) await writeLine(`${bold(name.padEnd(10))} ${text}`);
@@ -171,5 +177,5 @@ export const inspect = command("inspect", "Say what a model is and what it needs
       `[${dims.join(", ")}]`,
       name,
     ]);
-    await writeLine(table([["", "dtype", "dims", "tensor"], ...cells].map((row, i) => (i ? row : row.map(dim)))));
+    await writeLine(table(["", "dtype", "dims", "tensor"], cells));
   });

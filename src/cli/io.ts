@@ -205,10 +205,17 @@ export const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(byt
 export const milliseconds = (ms: number): string =>
   ms < 1000 ? `${ms.toFixed(ms < 10 ? 1 : 0)} ms` : `${(ms / 1000).toFixed(1)} s`;
 
-/** Rows of cells under each other: numbers to the right, words to the left. */
-export function table(rows: readonly (readonly string[])[]): string {
-  const widths = rows[0].map((_, c) => Math.max(...rows.map((row) => row[c].length)));
-  const cell = (text: string, c: number) =>
-    c && /^[<\d.-]/.test(rows.at(-1)![c]) ? text.padStart(widths[c]) : text.padEnd(widths[c]);
-  return rows.map((row) => row.map(cell).join("  ").trimEnd()).join("\n");
+/** Rows of cells under a head: a column whose cells begin like numbers stands to the right, but for the first. */
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  const all = [head, ...rows];
+  const columns = head.map((_, c) => ({
+    width: Math.max(...all.map((row) => row[c].length)),
+    right: c > 0 && rows.every((row) => /^[\d-]/.test(row[c])),
+  }));
+  const line = (row: readonly string[]) =>
+    row
+      .map((text, c) => text[columns[c].right ? "padStart" : "padEnd"](columns[c].width))
+      .join("  ")
+      .trimEnd();
+  return [dim(line(head)), ...rows.map(line)].join("\n");
 }

@@ -266,7 +266,6 @@ describe("inspect", () => {
       hidden_size: 256,
       positions: 512,
       tokenizer: { model: "WordPiece", vocab_size: 30522, max_length: 256 },
-      plan: { batch: 2, length: 64, ...(await plan(embedder, { batch: 2, length: 64 })) },
     });
     const size = ({ dims }: { dims: number[] }) => dims.reduce((a, b) => a * b, 1);
     const tensors = report.tensors as { name: string; dtype: string; dims: number[] }[];
@@ -275,6 +274,24 @@ describe("inspect", () => {
     expect(tensors.map(({ name }) => name)).toContain("2_Dense/linear.weight");
     const { stdout } = await wattention(["inspect", embedder]);
     expect(stdout).toContain("encoder.layer.{0…3}.attention.self.query.weight");
+  });
+
+  it("plans exactly what a run takes", async () => {
+    const inspected = async (...args: string[]) => (await json(["inspect", ...args])).plan;
+    using extract = await pipeline("feature-extraction", embedder);
+    const planned = await inspected(embedder, "--batch", "4", "--length", "120");
+    await extract(new Array(4).fill("cat ".repeat(118)));
+    expect(planned.total).toBe(extract.model.session.engine.memory.bytes);
+    const shape = { batch: 3, length: 60 };
+    const outputs = ["attentions"];
+    const attentions = await inspected(embedder, "-b", "3", "-l", "60", "--outputs", ...outputs);
+    expect(attentions).toEqual({ ...shape, outputs, ...extract.model.plan(shape, outputs) });
+    const classifier = `${fixtures}/rerank`;
+    expect(await inspected(classifier, "-b", "3", "-l", "20")).toEqual({
+      batch: 3,
+      length: 20,
+      ...(await plan(classifier, { batch: 3, length: 20 })),
+    });
   });
 
   it("gives what it can of a model type that is not supported", async () => {
