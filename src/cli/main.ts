@@ -33,7 +33,8 @@ for (const stream of [process.stdout, process.stderr])
   stream.on("error", (error: NodeJS.ErrnoException) => {
     // Whoever read us has read enough.
     if (error.code === "EPIPE") process.exit(0);
-    throw error;
+    console.error(`wattention: ${error.message}`);
+    process.exit(1);
   });
 
 try {
