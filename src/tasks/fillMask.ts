@@ -4,7 +4,7 @@ import type { Value } from "../graph/graph.ts";
 import type { Body } from "../models/architecture.ts";
 import type { LoadOptions } from "../models/model.ts";
 import { architectureOf } from "../models/registry.ts";
-import { count, loadFor, strings, topK } from "./scores.ts";
+import { count, each, loadFor, strings, topK } from "./scores.ts";
 import { type CallOptions, type Task, task } from "./text.ts";
 
 export interface FillMaskOptions extends CallOptions {
@@ -47,47 +47,37 @@ export async function fillMask(source?: ModelSource, options?: LoadOptions): Pro
   const { tokenizer } = text;
   const mask = tokenizer.mask_token_id;
 
-  return task(text, (async (texts: string | readonly string[], o: FillMaskOptions = {}) => {
-    const k = count("top_k", o.top_k ?? 5);
-    const first = (word: string) => tokenizer.encode(word, { add_special_tokens: false }).input_ids.slice(0, 1);
-    const words = o.targets === undefined ? undefined : strings("targets", [o.targets].flat());
-    const targets = words && [...new Set(words.flatMap((word) => tokenizer.id(word) ?? first(word)))];
-    if (targets?.length === 0) throw new InputError("targets holds no token");
-    const list = strings("texts", [texts].flat());
-    const masked = list.flatMap((one, of) => {
-      const e = text.encode(one);
-      const places = e.input_ids.flatMap((id, at) => (id === mask ? { ...e, of, at } : []));
-      if (!places.length)
-        throw new InputError(`texts[${of}] has no mask token (${tokenizer.mask_token ?? "the tokenizer has none"})`);
-      return places;
+  const call = (texts: string | readonly string[], o: FillMaskOptions = {}) =>
+    each("texts", texts, async (list) => {
+      const k = count("top_k", o.top_k ?? 5);
+      const first = (word: string) => tokenizer.encode(word, { add_special_tokens: false }).input_ids.slice(0, 1);
+      const words = o.targets === undefined ? undefined : strings("targets", [o.targets].flat());
+      const targets = words && [...new Set(words.flatMap((word) => tokenizer.id(word) ?? first(word)))];
+      if (targets?.length === 0) throw new InputError("targets holds no token");
+      const masked = list.flatMap((one, of) => {
+        const e = text.encode(one);
+        const places = e.input_ids.flatMap((id, at) => (id === mask ? { ...e, of, at } : []));
+        if (!places.length) throw new InputError(`texts[${of}] has no mask token (${tokenizer.mask_token})`);
+        return places;
+      });
+      const found: Filled[][][] = list.map(() => []);
+      const read = ({ of, at, input_ids }: (typeof masked)[0], scores: Float32Array) => {
+        const skip_special_tokens = input_ids.indexOf(mask!) === input_ids.lastIndexOf(mask!);
+        const tried = targets?.map((id) => scores[id]) ?? scores;
+        const filled = topK(tried, k).map((i) => {
+          const token = targets?.[i] ?? i;
+          const token_str = tokenizer.decode([token]);
+          // With other masks left, special tokens stay: as in transformers.
+          const sequence = tokenizer.decode(input_ids.with(at, token), { skip_special_tokens });
+          return { score: scores[token], token, token_str, sequence };
+        });
+        found[of].push(filled);
+      };
+      const inputs = (part: typeof masked) => ({
+        pooling_mask: part.map(({ input_ids, at }) => input_ids.map((_, i) => +(i === at))),
+      });
+      await text.each(masked, [OUTPUT], read, { ...o, inputs: inputs as never });
+      return found.map((lists) => (lists.length > 1 ? lists : lists[0]));
     });
-    const found: Filled[][][] = list.map(() => []);
-    await text.run(
-      masked,
-      [OUTPUT],
-      ({ [OUTPUT]: { data, dims } }, first, n) => {
-        for (let i = 0; i < n; i++) {
-          const { of, at, input_ids } = masked[first + i];
-          const alone = input_ids.indexOf(mask!) === input_ids.lastIndexOf(mask!);
-          const scores = data.subarray(i * dims[1], (i + 1) * dims[1]);
-          const tried = targets?.map((id) => scores[id]) ?? scores;
-          const best = topK(tried, k).map((j) => targets?.[j] ?? j);
-          const filled = best.map((token) => ({
-            score: scores[token],
-            token,
-            token_str: tokenizer.decode([token]),
-            // With other masks left, special tokens stay: as in transformers.
-            sequence: tokenizer.decode(input_ids.with(at, token), { skip_special_tokens: alone }),
-          }));
-          found[of].push(filled);
-        }
-      },
-      {
-        ...o,
-        inputs: (part) => ({ pooling_mask: part.map(({ input_ids, at }) => input_ids.map((_, i) => +(i === at))) }),
-      },
-    );
-    const all = found.map((lists) => (lists.length > 1 ? lists : lists[0]));
-    return Array.isArray(texts) ? all : all[0];
-  }) as never) as FillMask;
+  return task(text, call as never) as FillMask;
 }

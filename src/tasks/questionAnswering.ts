@@ -1,7 +1,7 @@
 import { InputError } from "../errors.ts";
 import type { ModelSource } from "../format/source.ts";
 import type { LoadOptions } from "../models/model.ts";
-import { count, type Each, loadFor, softmax, strings, type Top, topK } from "./scores.ts";
+import { best, count, type Each, each, loadFor, softmax, strings, type Top } from "./scores.ts";
 import { type CallOptions, type Task, task } from "./text.ts";
 
 export interface QuestionAnsweringOptions<K extends number = number> extends CallOptions {
@@ -36,82 +36,66 @@ export type QuestionAnswering = Task<
   ) => Promise<Each<Q, Top<K, Answer>>>
 >;
 
-const NONE: Answer = { answer: "", score: 0, start: 0, end: 0 };
-
 export async function questionAnswering(source?: ModelSource, options?: LoadOptions): Promise<QuestionAnswering> {
   const text = await loadFor("question-answering", "QuestionAnswering", source, options);
   const { tokenizer } = text;
 
-  return task(text, (async (
+  const call = (
     question: string | readonly string[],
     context: string | readonly string[],
     o: QuestionAnsweringOptions = {},
-  ) => {
-    const { handle_impossible_answer, align_to_words = true } = o;
-    const k = count("top_k", o.top_k ?? 1)!;
-    const longest = count("max_answer_len", o.max_answer_len ?? 15)!;
-    const max_length = count("max_seq_len", o.max_seq_len ?? Math.min(text.max_length, 384))!;
-    const stride = o.doc_stride ?? Math.min(max_length >> 1, 128);
-    const questions = strings("question", [question].flat());
-    const contexts = strings("context", [context].flat());
-    if (contexts.length !== questions.length && contexts.length !== 1)
-      throw new InputError(`${questions.length} questions, but ${contexts.length} contexts`);
-    const contextOf = (i: number) => contexts[contexts.length > 1 ? i : 0];
-    if (questions.concat(contexts).includes("")) throw new InputError("question or context is empty");
+  ) =>
+    each("question", question, async (questions) => {
+      const { handle_impossible_answer, align_to_words = true } = o;
+      const k = count("top_k", o.top_k ?? 1);
+      const longest = count("max_answer_len", o.max_answer_len ?? 15);
+      const max_length = count("max_seq_len", o.max_seq_len ?? Math.min(text.max_length, 384));
+      const stride = count("doc_stride", o.doc_stride ?? Math.min(max_length >> 1, 128), 0);
+      const given = strings("context", [context].flat());
+      const contexts = given.length === 1 ? questions.map(() => given[0]) : given;
+      if (contexts.length !== questions.length)
+        throw new InputError(`${questions.length} questions, but ${contexts.length} contexts`);
+      if (questions.concat(contexts).includes("")) throw new InputError("question or context is empty");
 
-    const windows = questions.flatMap((q, of) =>
-      tokenizer.windows(q, contextOf(of), { max_length, stride }).map((e) => ({ ...e, of })),
-    );
-    // Spans that read alike are one answer: their scores add up.
-    const found = questions.map(() => new Map<string, Answer>());
-    const impossible = questions.map(() => 1);
-    await text.run(
-      windows,
-      ["start_logits", "end_logits"],
-      ({ start_logits, end_logits }, first, n) => {
-        const [, length] = start_logits.dims;
-        for (let i = 0; i < n; i++) {
-          const { of, input_ids, sequence_ids, offsets, word_ids } = windows[first + i];
-          // Tokens of the context, and the first one, which stands for no answer.
-          const at = input_ids.flatMap((id, t) => (sequence_ids[t] === 1 || id === tokenizer.cls_token_id ? t : []));
-          const [starts, ends] = [start_logits, end_logits].map((x) => softmax(at.map((t) => x.data[i * length + t])));
-          if (handle_impossible_answer)
-            impossible[of] = Math.min(impossible[of], at[0] === 0 ? starts[0] * ends[0] : 0);
-          const spans: [from: number, to: number, score: number][] = [];
-          for (const [a, from] of at.entries()) {
-            for (let b = a; b < at.length && at[b] < from + longest; b++)
-              if (sequence_ids[from] === 1 && starts[a] * ends[b] > 0) spans.push([from, at[b], starts[a] * ends[b]]);
+      const windows = questions.flatMap((q, of) =>
+        tokenizer.windows(q, contexts[of], { max_length, stride }).map((e) => ({ ...e, of })),
+      );
+      // Spans that read alike are one answer: their scores add up.
+      const found = questions.map(() => new Map<string, Answer>());
+      const impossible = questions.map(() => 1);
+      const read = (e: (typeof windows)[0], ...logits: Float32Array[]) => {
+        const { of, input_ids, sequence_ids, offsets, word_ids } = e;
+        // Tokens of the context, and the first one, which stands for no answer.
+        const at = input_ids.flatMap((id, t) => (sequence_ids[t] === 1 || id === tokenizer.cls_token_id ? t : []));
+        const [starts, ends] = logits.map((x) => softmax(at.map((t) => x[t])));
+        impossible[of] = Math.min(impossible[of], at[0] === 0 ? starts[0] * ends[0] : 0);
+        const spans: { from: number; to: number; score: number }[] = [];
+        for (const [a, from] of at.entries())
+          for (let b = a; sequence_ids[from] === 1 && at[b] < from + longest; b++) {
+            const score = starts[a] * ends[b];
+            if (score > 0) spans.push({ from, to: at[b], score });
           }
-          // Some of the spans may become the same words.
-          const most = align_to_words ? 2 * k + 10 : k;
-          const edge = (t: number, step: 1 | -1) => {
-            const same = () => sequence_ids[t + step] === 1 && word_ids[t + step] === word_ids[t];
-            while (align_to_words && same()) t += step;
-            return offsets[t][step < 0 ? 0 : 1];
-          };
-          const best = topK(
-            spans.map(([, , score]) => score),
-            most,
-          );
-          for (const [from, to, score] of best.map((j) => spans[j])) {
-            const [start, end] = [edge(from, -1), edge(to, 1)];
-            const answer = contextOf(of).slice(start, end);
-            const known = found[of].get(answer.toLowerCase());
-            if (known) known.score += score;
-            else found[of].set(answer.toLowerCase(), { answer, score, start, end });
-          }
+        /** The bound of the word, or of the token, on this side of it. */
+        const bound = (t: number, step: 1 | -1) => {
+          const same = () => sequence_ids[t + step] === 1 && word_ids[t + step] === word_ids[t];
+          while (align_to_words && same()) t += step;
+          return offsets[t][step < 0 ? 0 : 1];
+        };
+        // Some of the spans may become the same words.
+        for (const { from, to, score } of best(spans, align_to_words ? 2 * k + 10 : k)) {
+          const [start, end] = [bound(from, -1), bound(to, 1)];
+          const answer = contexts[of].slice(start, end);
+          const known = found[of].get(answer.toLowerCase());
+          if (known) known.score += score;
+          else found[of].set(answer.toLowerCase(), { answer, score, start, end });
         }
-      },
-      o,
-    );
-    const all = found.map((answers, of) => {
-      const list = [...answers.values(), ...(handle_impossible_answer ? [{ ...NONE, score: impossible[of] }] : [])];
-      const best = topK(
-        list.map(({ score }) => score),
-        k,
-      ).map((i) => list[i]);
-      return k === 1 ? (best[0] ?? { ...NONE }) : best;
+      };
+      await text.each(windows, ["start_logits", "end_logits"], read, o);
+      return found.map((answers, of) => {
+        const none = { answer: "", score: impossible[of], start: 0, end: 0 };
+        const answered = best([...answers.values(), ...(handle_impossible_answer ? [none] : [])], k);
+        return k > 1 ? answered : (answered[0] ?? { ...none, score: 0 });
+      });
     });
-    return Array.isArray(question) ? all : all[0];
-  }) as never) as QuestionAnswering;
+  return task(text, call as never) as QuestionAnswering;
 }

@@ -32,17 +32,37 @@ export function topK(x: ArrayLike<number>, k = x.length): number[] {
   return found.sort((a, b) => x[b] - x[a] || a - b).slice(0, k);
 }
 
-/** A count option as it may stand: a whole number from 1 on, or null (all) where that is meant. @throws UnsupportedOptionError */
-export function count(option: string, value: number | null, all?: null): number | undefined {
-  if (value === null && all === null) return undefined;
-  if (Number.isInteger(value) && value! > 0) return value!;
-  throw new UnsupportedOptionError(option, value, ["whole numbers from 1 on", ...(all === null ? [null] : [])]);
+/** The k best of things with scores. */
+export const best = <T extends { score: number }>(list: readonly T[], k?: number): T[] =>
+  topK(
+    list.map(({ score }) => score),
+    k,
+  ).map((i) => list[i]);
+
+/** A count option: a whole number from `least` on. @throws UnsupportedOptionError */
+export function count(option: string, value: number, least = 1): number {
+  if (Number.isInteger(value) && value >= least) return value;
+  throw new UnsupportedOptionError(option, value, [`whole numbers from ${least} on`]);
 }
+
+/** A count option of which null means all. @throws UnsupportedOptionError */
+export const countOrAll = (option: string, value: number | null): number | undefined =>
+  value === null ? undefined : count(option, value);
 
 /** @throws InputError unless it is an array of strings */
 export function strings(name: string, list: unknown): readonly string[] {
   if (Array.isArray(list) && list.every((t) => typeof t === "string")) return list;
   throw new InputError(`${name} must be an array of strings`);
+}
+
+/** What `run` gives for a list of strings; for one string, what it gives for that. @throws InputError for other things */
+export async function each<R>(
+  name: string,
+  texts: unknown,
+  run: (list: readonly string[]) => Promise<readonly R[]>,
+): Promise<R | readonly R[]> {
+  const all = await run(strings(name, [texts].flat()));
+  return Array.isArray(texts) ? all : all[0];
 }
 
 /** @throws UnsupportedOptionError unless the value is one of `choices` */
@@ -64,11 +84,11 @@ export function loadFor(
 ): Promise<TextModel> {
   return TextModel.load(source, options, async (folder) => {
     const json = await readJson(folder, "config.json", options?.signal);
-    if (!json) return {};
+    if (!json) return {}; // loading says what is missing
     const config = new Config(json);
     if (architectureOf(config).head !== head)
       throw new InputError(
-        `${task} needs a checkpoint of …For${head}; ${folder.name} is ${config.strings("architectures").join() || config.model_type}`,
+        `${task} needs a checkpoint …For${head}; ${folder.name} is ${config.strings("architectures").join() || config.model_type}`,
       );
     return (await more?.(config, folder)) ?? {};
   });

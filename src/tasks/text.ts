@@ -91,6 +91,22 @@ export class TextModel {
     }
   }
 
+  /** Runs encodings; `read` gets each with its part of every output: a row, or rows up to the longest text of its batch. */
+  each<E extends Encoding>(
+    encodings: readonly E[],
+    outputs: readonly string[],
+    read: (e: E, ...parts: Float32Array[]) => void,
+    options?: CallOptions & { inputs?: (e: readonly E[]) => Partial<EncoderInputs> },
+  ): Promise<void> {
+    const take = (tensors: { [name: string]: Tensor }, first: number, count: number) => {
+      for (let i = 0; i < count; i++) {
+        const part = ({ data }: Tensor) => data.subarray((i * data.length) / count, ((i + 1) * data.length) / count);
+        read(encodings[first + i], ...outputs.map((name) => part(tensors[name])));
+      }
+    };
+    return this.run(encodings, outputs, take, options);
+  }
+
   dispose(): void {
     this.model.dispose();
   }

@@ -1,6 +1,6 @@
 import type { ModelSource } from "../format/source.ts";
 import type { LoadOptions } from "../models/model.ts";
-import { choice, count, loadFor, sigmoid, softmax, type Top, topK } from "./scores.ts";
+import { best, choice, countOrAll, loadFor, sigmoid, softmax, type Top } from "./scores.ts";
 import { type CallOptions, type Task, type TextModel, task } from "./text.ts";
 
 /** A text, or two that the model reads together. */
@@ -26,22 +26,21 @@ export type TextClassification = Task<
   ) => Promise<T extends readonly unknown[] ? Top<K, Classified>[] : Classified[]>
 >;
 
-const FUNCTIONS = { softmax, sigmoid: (x: number[]) => x.map(sigmoid), none: (x: number[]) => x };
+const FUNCTIONS = { softmax, sigmoid: (x: Float32Array) => Array.from(x, sigmoid), none: (x: Float32Array) => x };
 
-/** One row of logits for each text or pair. */
+/** The logits of each text or pair. */
 export async function classify(
   text: TextModel,
   inputs: readonly TextInput[],
   options: CallOptions,
   truncation: true | "only_first" = true,
-): Promise<number[][]> {
-  const rows: number[][] = [];
+): Promise<Float32Array[]> {
+  const rows: Float32Array[] = [];
   const encodings = inputs.map((input) => {
-    const { text: first, text_pair } = typeof input === "object" && input ? input : { text: input };
-    return text.encode(first, text_pair, { truncation });
+    const { text: one, text_pair } = typeof input === "object" && input ? input : { text: input };
+    return text.encode(one, text_pair, { truncation });
   });
-  const read = ({ logits }: { [name: string]: { tolist(): unknown } }) => rows.push(...(logits.tolist() as number[][]));
-  await text.run(encodings, ["logits"], read, options);
+  await text.each(encodings, ["logits"], (_, row) => rows.push(row), options);
   return rows;
 }
 
@@ -55,13 +54,15 @@ export async function textClassification(source?: ModelSource, options?: LoadOpt
 
   return task(text, (async (texts: TextInput | readonly TextInput[], o: TextClassificationOptions = {}) => {
     const { top_k = 1, function_to_apply = usual } = o;
-    const k = count("top_k", top_k, null);
-    const names = Object.keys(FUNCTIONS) as (keyof typeof FUNCTIONS)[];
-    const apply = FUNCTIONS[choice("function_to_apply", function_to_apply, names)];
+    const k = countOrAll("top_k", top_k);
+    choice("function_to_apply", function_to_apply, Object.keys(FUNCTIONS));
     const rows = await classify(text, [texts].flat() as TextInput[], o);
     const found = rows.map((row) => {
-      const scores = apply(row);
-      return topK(scores, k).map((i): Classified => ({ label: labels[i], score: scores[i] }));
+      const scores = FUNCTIONS[function_to_apply](row);
+      return best(
+        labels.map((label, i): Classified => ({ label, score: scores[i] })),
+        k,
+      );
     });
     return Array.isArray(texts) && k !== 1 ? found : found.flat();
   }) as never) as TextClassification;

@@ -3,7 +3,7 @@ import { Config } from "../format/config.ts";
 import { readJson } from "../format/read.ts";
 import type { ModelSource } from "../format/source.ts";
 import type { LoadOptions } from "../models/model.ts";
-import { choice, count, loadFor, sigmoid, strings, topK } from "./scores.ts";
+import { best, choice, countOrAll, loadFor, sigmoid, strings } from "./scores.ts";
 import { type CallOptions, type Task, task } from "./text.ts";
 import { classify } from "./textClassification.ts";
 
@@ -52,25 +52,23 @@ export async function textRanking(source?: ModelSource, options?: LoadOptions): 
       throw new InputError(`text-ranking needs a checkpoint with 1 label; ${folder.name} has ${labels}`);
     const file = "config_sentence_transformers.json";
     const saved = new Config((await readJson(folder, file, options?.signal)) ?? {}, file);
-    const within = config.sub("sentence_transformers");
-    const before = "sbert_ce_default_activation_function";
-    if (saved.has("activation_fn")) own = activationOf(saved, "activation_fn");
-    else if (within.has("activation_fn")) own = activationOf(within, "activation_fn");
-    else if (config.has(before)) own = activationOf(config, before);
-    return {};
+    const places: [Config, string][] = [
+      [saved, "activation_fn"],
+      [config.sub("sentence_transformers"), "activation_fn"],
+      [config, "sbert_ce_default_activation_function"],
+    ];
+    const place = places.find(([c, name]) => c.has(name));
+    if (place) own = activationOf(...place);
+    return undefined;
   });
 
   return task(text, async (query: string, documents: readonly string[], o: TextRankingOptions = {}) => {
     const { top_k = null, return_documents, activation = own } = o;
-    const k = count("top_k", top_k, null);
+    const k = countOrAll("top_k", top_k);
     choice("activation", activation, ACTIVATIONS);
     const pairs = strings("documents", documents).map((text_pair) => ({ text: query, text_pair }));
-    const logits = (await classify(text, pairs, o)).flat();
-    const scores = activation === "sigmoid" ? logits.map(sigmoid) : logits;
-    return topK(scores, k).map((i) => ({
-      corpus_id: i,
-      score: scores[i],
-      ...(return_documents && { text: documents[i] }),
-    }));
+    const logits = await classify(text, pairs, o);
+    const ranked = logits.map(([x], corpus_id) => ({ corpus_id, score: activation === "none" ? x : sigmoid(x) }));
+    return best(ranked, k).map((r) => (return_documents ? { ...r, text: documents[r.corpus_id] } : r));
   });
 }

@@ -1,8 +1,7 @@
-import { UnsupportedOptionError } from "../errors.ts";
 import type { ModelSource } from "../format/source.ts";
 import type { Encoding } from "../format/tokenizer.ts";
 import type { LoadOptions } from "../models/model.ts";
-import { choice, type Each, loadFor, softmax, strings, topK } from "./scores.ts";
+import { choice, count, type Each, each, loadFor, softmax, topK } from "./scores.ts";
 import { type CallOptions, type Task, type TextModel, task } from "./text.ts";
 
 const STRATEGIES = ["none", "simple", "first", "average", "max"] as const;
@@ -62,7 +61,13 @@ interface Labelled {
 }
 
 /** The tokens of a window that stand in the text. */
-function tokensOf({ tokenizer, wordpiece }: TextModel, text: string, e: Encoding, scores: number[][]): Token[] {
+function tokensOf(
+  { tokenizer, wordpiece }: TextModel,
+  text: string,
+  e: Encoding,
+  logits: Float32Array,
+  labels: number,
+): Token[] {
   return e.input_ids.flatMap((id, index) => {
     if (e.special_tokens_mask[index]) return [];
     const [start, end] = e.offsets[index];
@@ -70,10 +75,17 @@ function tokensOf({ tokenizer, wordpiece }: TextModel, text: string, e: Encoding
     const token = tokenizer.token(id)!;
     const unknown = id === tokenizer.unk_token_id;
     // As transformers tells it: WordPiece by its ##, which makes a token longer than its text; others by the space before it.
-    const subword =
-      !unknown &&
-      (wordpiece ? [...token].length !== [...own].length : start > 0 && text[start - 1] !== " " && text[start] !== " ");
-    return [{ id, index, word: unknown ? own : token, start, end, scores: softmax(scores[index]), subword }];
+    const longer = [...token].length !== [...own].length;
+    const subword = !unknown && (wordpiece ? longer : start > 0 && !text.slice(start - 1, start + 1).includes(" "));
+    return {
+      id,
+      index,
+      word: unknown ? own : token,
+      start,
+      end,
+      scores: softmax(logits.subarray(index * labels, (index + 1) * labels)),
+      subword,
+    };
   });
 }
 
@@ -152,39 +164,30 @@ export async function tokenClassification(source?: ModelSource, options?: LoadOp
     );
   };
 
-  return task(text, (async (texts: string | readonly string[], o: TokenClassificationOptions = {}) => {
-    const { aggregation_strategy: strategy = "none", ignore_labels = ["O"], stride } = o;
-    choice("aggregation_strategy", strategy, STRATEGIES);
-    if (stride !== undefined && strategy === "none") throw new UnsupportedOptionError("stride", stride, [undefined]);
-    const list = strings("texts", [texts].flat());
-    const windows = list.flatMap((one, of) => {
-      const first = text.encode(one, undefined, { stride, return_overflowing_tokens: stride !== undefined });
-      return [first, ...(first.overflowing ?? [])].map((e) => ({ ...e, of }));
+  const call = (texts: string | readonly string[], o: TokenClassificationOptions = {}) =>
+    each("texts", texts, async (list) => {
+      const { aggregation_strategy: strategy = "none", ignore_labels = ["O"], stride } = o;
+      const windowed = stride !== undefined;
+      choice("aggregation_strategy", strategy, windowed ? STRATEGIES.slice(1) : STRATEGIES);
+      if (windowed) count("stride", stride, 0);
+      const windows = list.flatMap((one, of) => {
+        const first = text.encode(one, undefined, { stride, return_overflowing_tokens: windowed });
+        return [first, ...(first.overflowing ?? [])].map((e) => ({ ...e, of }));
+      });
+      const found: (LabelledToken | Entity)[][] = list.map(() => []);
+      const read = (e: (typeof windows)[0], logits: Float32Array) => {
+        const tokens = tokensOf(text, list[e.of], e, logits, labels.length);
+        const kept =
+          strategy === "none"
+            ? tokens.map((t): LabelledToken => {
+                const { label, score } = labelled([t], strategy, labels);
+                return { entity: label, score, index: t.index, word: t.word, start: t.start, end: t.end };
+              })
+            : entities(tokens, strategy);
+        found[e.of].push(...kept.filter((x) => !ignore_labels.includes("entity" in x ? x.entity : x.entity_group)));
+      };
+      await text.each(windows, ["logits"], read, o);
+      return windowed ? found.map((all) => distinct(all as Entity[])) : found;
     });
-    const found: (LabelledToken | Entity)[][] = list.map(() => []);
-    await text.run(
-      windows,
-      ["logits"],
-      ({ logits }, first, count) => {
-        const rows = logits.tolist() as number[][][];
-        for (let i = 0; i < count; i++) {
-          const { of, ...e } = windows[first + i];
-          const tokens = tokensOf(text, list[of], e, rows[i]);
-          if (strategy !== "none") {
-            const all = entities(tokens, strategy).filter((x) => !ignore_labels.includes(x.entity_group));
-            found[of].push(...all);
-            continue;
-          }
-          for (const token of tokens) {
-            const { label: entity, score } = labelled([token], "first", labels);
-            const { index, word, start, end } = token;
-            if (!ignore_labels.includes(entity)) found[of].push({ entity, score, index, word, start, end });
-          }
-        }
-      },
-      o,
-    );
-    const all = stride === undefined ? found : found.map((list) => distinct(list as Entity[]));
-    return Array.isArray(texts) ? all : all[0];
-  }) as never) as TokenClassification;
+  return task(text, call as never) as TokenClassification;
 }

@@ -5,7 +5,7 @@ import { type ModelSource, openFolder } from "../format/source.ts";
 import type { LoadOptions } from "../models/model.ts";
 import { platform } from "../platform.ts";
 import { featureExtraction } from "./featureExtraction.ts";
-import { type Each, loadFor, softmax, strings, topK } from "./scores.ts";
+import { type Each, each, loadFor, softmax, strings, topK } from "./scores.ts";
 import { dot, unitVectors } from "./sentenceSimilarity.ts";
 import { type CallOptions, type Task, task } from "./text.ts";
 import { classify } from "./textClassification.ts";
@@ -39,12 +39,14 @@ export type ZeroShotClassification = Task<
  */
 const SCALE = 20;
 
-/** Scores [text][label] of the texts for their hypotheses. */
-type Scorer = (
+type Score = (
   texts: readonly string[],
   hypotheses: readonly string[],
-  o: ZeroShotClassificationOptions,
+  alone: boolean,
+  o: CallOptions,
 ) => Promise<number[][]>;
+/** A model, and what scores [text][label] it gives. */
+type Scorer = [base: Parameters<typeof task>[0], score: Score];
 
 /**
  * With a classifier for natural language inference (a SequenceClassification with a label entail…) scores are transformers': softmax
@@ -61,73 +63,62 @@ export async function zeroShotClassification(
   const folder = await openFolder(source, options);
   const config = new Config((await readJson(folder, "config.json", options.signal)) ?? {});
   const classifies = config.strings("architectures")[0]?.endsWith("ForSequenceClassification");
-  const { base, score } = await (classifies ? byEntailment : byEmbedding)(folder, options);
+  const [base, score] = await (classifies ? byEntailment : byEmbedding)(folder, options);
 
-  return task(base, (async (
+  const call = (
     texts: string | readonly string[],
     candidate_labels: string | readonly string[],
-    o: ZeroShotClassificationOptions = {},
-  ) => {
-    const { hypothesis_template: template = "This example is {}." } = o;
-    const split = (names: string) => names.split(",").map((name) => name.trim());
-    const labels = strings(
-      "candidate_labels",
-      typeof candidate_labels === "string" ? split(candidate_labels).filter(Boolean) : candidate_labels,
-    );
-    if (!labels.length) throw new InputError("candidate_labels is empty");
-    if (typeof template !== "string" || !template.includes("{}"))
-      throw new InputError("hypothesis_template has no {} for the label");
-    const list = strings("texts", [texts].flat());
-    const hypotheses = labels.map((label) => template.replace("{}", () => label));
-    const multi_label = o.multi_label || labels.length === 1;
-    const scores = list.length ? await score(list, hypotheses, { ...o, multi_label }) : [];
-    const found = list.map((sequence, i): ZeroShotClassified => {
-      const order = topK(scores[i]);
-      return { sequence, labels: order.map((j) => labels[j]), scores: order.map((j) => scores[i][j]) };
+    { hypothesis_template = "This example is {}.", multi_label = false, ...o }: ZeroShotClassificationOptions = {},
+  ) =>
+    each("texts", texts, async (list) => {
+      const split = (names: string) => names.split(",").flatMap((name) => name.trim() || []);
+      const names = typeof candidate_labels === "string" ? split(candidate_labels) : candidate_labels;
+      const labels = strings("candidate_labels", names);
+      if (!labels.length) throw new InputError("candidate_labels is empty");
+      const template = String(hypothesis_template);
+      if (!template.includes("{}")) throw new InputError("hypothesis_template has no {} for the label");
+      const hypotheses = labels.map((label) => template.replace("{}", () => label));
+      const scores = await score(list, hypotheses, multi_label || labels.length === 1, o);
+      return list.map((sequence, i): ZeroShotClassified => {
+        const order = topK(scores[i]);
+        return { sequence, labels: order.map((j) => labels[j]), scores: order.map((j) => scores[i][j]) };
+      });
     });
-    return Array.isArray(texts) ? found : found[0];
-  }) as never) as ZeroShotClassification;
+  return task(base, call as never) as ZeroShotClassification;
 }
 
-async function byEntailment(source: ModelSource, options: LoadOptions) {
+async function byEntailment(source: ModelSource, options: LoadOptions): Promise<Scorer> {
   let entails = 0;
-  const text = await loadFor(
-    "zero-shot-classification",
-    "SequenceClassification",
-    source,
-    options,
-    (config, folder) => {
-      const labels = config.labels();
-      entails = labels.findIndex((label) => label.toLowerCase().startsWith("entail"));
-      if (entails < 0)
-        throw new InputError(
-          `zero-shot-classification needs a label entail… of a classifier; ${folder.name} has ${labels.join(", ")}`,
-        );
-      return {};
-    },
-  );
-  const score: Scorer = async (texts, hypotheses, o) => {
+  const name = "zero-shot-classification";
+  const text = await loadFor(name, "SequenceClassification", source, options, (config, folder) => {
+    const labels = config.labels();
+    entails = labels.findIndex((label) => label.toLowerCase().startsWith("entail"));
+    if (entails < 0) throw new InputError(`${name} needs a label entail…; ${folder.name} has ${labels.join(", ")}`);
+    return undefined;
+  });
+  const score: Score = async (texts, hypotheses, alone, o) => {
     const pairs = texts.flatMap((text) => hypotheses.map((text_pair) => ({ text, text_pair })));
     const logits = await classify(text, pairs, o, "only_first");
     return texts.map((_, i) => {
       const rows = logits.slice(i * hypotheses.length, (i + 1) * hypotheses.length);
-      if (!o.multi_label) return softmax(rows.map((row) => row[entails]));
       // As transformers has it: contradiction is the first label, or the last where entailment is the first.
-      return rows.map((row) => softmax([row.at(entails ? 0 : -1)!, row[entails]])[1]);
+      return alone
+        ? rows.map((row) => softmax([row.at(entails ? 0 : -1)!, row[entails]])[1])
+        : softmax(rows.map((row) => row[entails]));
     });
   };
-  return { base: text, score };
+  return [text, score];
 }
 
-async function byEmbedding(source: ModelSource, options: LoadOptions) {
+async function byEmbedding(source: ModelSource, options: LoadOptions): Promise<Scorer> {
   const extract = await featureExtraction(source, options);
-  const score: Scorer = async (texts, hypotheses, { multi_label, signal, progress_callback }) => {
-    const all = await unitVectors(extract, [...texts, ...hypotheses], { signal, progress_callback });
-    const labels = all.slice(texts.length);
-    return all.slice(0, texts.length).map((v) => {
+  const score: Score = async (texts, hypotheses, alone, o) => {
+    const vectors = await unitVectors(extract, [...texts, ...hypotheses], o);
+    const labels = vectors.splice(texts.length);
+    return vectors.map((v) => {
       const cosines = labels.map((label) => dot(v, label));
-      return multi_label ? cosines.map((c) => Math.max(0, c)) : softmax(cosines.map((c) => SCALE * c));
+      return alone ? cosines.map((c) => Math.max(0, c)) : softmax(cosines.map((c) => SCALE * c));
     });
   };
-  return { base: extract, score };
+  return [extract, score];
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { AbortError, InputError, pipeline, UnsupportedOptionError } from "../../src/host/node.ts";
+import { AbortError, InputError, MissingFileError, pipeline, UnsupportedOptionError } from "../../src/host/node.ts";
 import type { Filled } from "../../src/tasks/fillMask.ts";
 
 const root = fileURLToPath(new URL("../fixtures/tasks/", import.meta.url));
@@ -28,6 +28,8 @@ describe("a model without the head that a task needs", () => {
     ["fill-mask", "classify-multi", /…ForMaskedLM; .* is RobertaForSequenceClassification$/],
     ["question-answering", "ner", /…ForQuestionAnswering; .* is BertForTokenClassification$/],
   ] as const)("%s", (task, name, message) => rejects(pipeline(task, root + name), InputError, message));
+
+  test("a folder without files", () => rejects(pipeline("fill-mask", root), MissingFileError, /has no \w+\.json/));
 
   test("the model that ships", () =>
     rejects(pipeline("text-classification"), InputError, /^text-classification needs .* is ElectraModel$/));
@@ -122,7 +124,9 @@ test("token-classification", async () => {
     (await label(long, { aggregation_strategy: "simple", ignore_labels: [], stride })).at(-1)!.end;
   expect(await last()).toBeLessThan(long.length / 2);
   expect(await last(10)).toBeGreaterThan(long.length - 5);
-  await rejects(label("a", { stride: 5 }), UnsupportedOptionError, "stride");
+  await rejects(label("a", { stride: 5 }), UnsupportedOptionError, 'aggregation_strategy: "none"');
+  for (const stride of [-1, 1.5, Number.NaN])
+    await rejects(label(long, { aggregation_strategy: "max", stride }), UnsupportedOptionError, "stride");
   await rejects(label("a b", { aggregation_strategy: "best" as never }), UnsupportedOptionError, "best");
   await rejects(label([1] as never), InputError, "array of strings");
   await rejects(label(long, { aggregation_strategy: "max", stride: 500 }), InputError, "stride 500");
@@ -187,5 +191,7 @@ test("question-answering", async () => {
   await rejects(ask("Who?", context, { top_k: 0 }), UnsupportedOptionError, "top_k");
   await rejects(ask("Who?", context, { max_answer_len: -3 }), UnsupportedOptionError, "max_answer_len");
   await rejects(ask("Who?", long, { max_seq_len: 40, doc_stride: 40 }), InputError, "stride 40");
-  await rejects(ask(long, context), InputError, /.+/);
+  for (const doc_stride of [-1, 0.5, Number.NaN])
+    await rejects(ask("Who?", long, { doc_stride }), UnsupportedOptionError, "doc_stride");
+  await rejects(ask(long, context), InputError, "only_second");
 });
