@@ -135,7 +135,10 @@ export class Program {
       const head = { [Head.op]: node.op as number, [Head.rows]: place.size(node.rows), [Head.out]: place.at(node) };
       for (const words of [emit(full, { ...place, scratch: scratch(node) })].flat())
         records.push({ ...head, ...words });
-      const touched = [node, ...Object.values(full.inputs)].map((v) => (v ? place.size(v.rows) * v.cols * 4 : 0));
+      // Of a table an op touches as many rows as it writes.
+      const bytesTouched = (v: Value | undefined) =>
+        v ? place.size(v === full.inputs.table ? node.rows : v.rows) * v.cols * 4 : 0;
+      const touched = [node, ...Object.values(full.inputs)].map(bytesTouched);
       const bytes = touched.reduce((a, b) => a + b);
       return {
         node,

@@ -12,7 +12,10 @@ import { Weights } from "./weights.ts";
 
 export type RunInputs = { readonly [name: string]: Int32Array | Float32Array | undefined };
 
-/** Bytes of an engine's memory, exact: what `total` says is what the memory is after a first run of these dims, in whole pages. */
+/**
+ * Bytes of an engine's memory, exact: `total` is what the memory is after a load and a first run of these dims, in whole pages. Small
+ * runs fit into the window through which the weights were loaded.
+ */
 export interface MemoryPlan {
   /** Weights and what is computed from them at load. */
   weights: number;
@@ -86,7 +89,7 @@ export class Layout {
 
   plan(names: readonly string[], dims: Dims): MemoryPlan {
     const scratch = Math.max(this.program(names).bytes(dims), this.prologue.bytes(NO_DIMS));
-    return { weights: this.end, scratch, total: Memory.pages(this.end + scratch) };
+    return { weights: this.end, scratch, total: Memory.pages(this.end + Math.max(scratch, this.weights.window)) };
   }
 }
 

@@ -17,8 +17,8 @@ interface Landing {
   readonly panels: boolean;
 }
 
-/** Bytes read at once while weights load. */
-export const WINDOW = 1 << 20;
+/** Bytes read at once while weights load, or a row where that is more. */
+const WINDOW = 1 << 18;
 const DTYPES: { readonly [name: string]: [kind: Dtype, bytes: number] } = {
   F32: [Dtype.f32, 4],
   F16: [Dtype.f16, 2],
@@ -34,6 +34,8 @@ export class Weights implements Residents {
   #windows = 0;
   /** First byte behind them. */
   readonly end: number;
+  /** Bytes of the window through which they load. */
+  window = WINDOW;
 
   constructor(
     nodes: readonly Node[],
@@ -68,6 +70,7 @@ export class Weights implements Residents {
   }
 
   #land(weight: Weight, at: number, first: number, panels: boolean): void {
+    this.window = Math.max(this.window, 4 * widthOf(weight));
     this.#landings.set(weight.name, [...(this.#landings.get(weight.name) ?? []), { weight, at, first, panels }]);
   }
 
@@ -96,23 +99,17 @@ export class Weights implements Residents {
   ): Promise<void> {
     const unexpected: string[] = [];
     const found = new Set<string>();
-    let row = 0;
     for (const { tensors } of checkpoints) {
-      for (const { name, shape, dtype } of tensors.values()) {
+      for (const { name, dtype } of tensors.values()) {
         const used = this.#landings.has(name);
         if (used) found.add(name);
         else if (!ignore.test(name)) unexpected.push(name);
         if (used && !DTYPES[dtype]) throw new UnsupportedOptionError(`dtype of ${name}`, dtype, Object.keys(DTYPES));
-        if (used)
-          row = Math.max(
-            row,
-            shape.slice(shape.length > 1 ? 1 : 0).reduce((a, b) => a * b, 4),
-          );
       }
     }
     const missing = [...this.#landings.keys()].filter((name) => !found.has(name));
     if (missing.length || unexpected.length) throw new WeightsError(missing, unexpected);
-    engine.memory.ensure(engine.top + Math.max(WINDOW, row));
+    engine.memory.ensure(engine.top + this.window);
     engine.memory.u8(this.from, this.end - this.from).fill(0); // what is not written is padding
     for (const c of this.#constants) engine.memory.write(this.#at.get(c)!, c.data);
     for (const c of checkpoints) await c.stream((info) => this.#target(engine, info), options);
@@ -122,9 +119,8 @@ export class Weights implements Residents {
     const landings = this.#landings.get(info.name);
     if (!landings) return;
     const [dtype, size] = DTYPES[info.dtype];
-    // The file's rows: those of the matrix, or its columns where it is stored transposed.
     const { weight } = landings[0];
-    const width = weight.transposed ? weight.rows : weight.cols;
+    const width = widthOf(weight);
     const bytes = width * size;
     const capacity = Math.max(1, Math.floor(WINDOW / bytes));
     const rows = capacity > 8 ? capacity & ~7 : capacity;
@@ -145,12 +141,15 @@ export class Weights implements Residents {
         }
         row += n;
         // What comes from memory never waits for anything, so the event loop is given its turn here.
-        this.#windows = (this.#windows + 1) % 8;
+        this.#windows = (this.#windows + 1) % 32;
         return this.#windows ? undefined : platform().pause();
       },
     };
   }
 }
+
+/** Numbers in a row of the file: a row of the matrix, or a column where it is stored transposed. */
+const widthOf = (weight: Weight) => (weight.transposed ? weight.rows : weight.cols);
 
 function bytesOf(v: Weight | Stack | Constant, panels: boolean): number {
   return (panels ? pad(v.rows) * v.cols : v.rows * pad(v.cols)) * 4;

@@ -1,11 +1,5 @@
-import { build, isId, malformed, need, type Part, utf8 } from "./part.ts";
+import { build, type Cutter, isId, malformed, need, type Part, type Piece, utf8 } from "./part.ts";
 import { unigram } from "./unigram.ts";
-
-/** A token of one word: its string, its id (−1 for unknown), and which UTF-16 units of the word it covers. */
-export type Piece = [token: string, id: number, start: number, end: number];
-
-/** A vocabulary, and what cuts a word into its tokens. */
-export type Cutter = readonly [ids: Map<string, number>, cut: (word: string) => Piece[]];
 
 export interface Model {
   readonly ids: Map<string, number>;

@@ -40,3 +40,9 @@ export function passSpace(text: string, at: number, step: 1 | -1): number {
   while (/\p{White_Space}/u.test(text.charAt(step > 0 ? at : at - 1))) at += step;
   return at;
 }
+
+/** A token of one word: its string, its id (−1 for unknown), and which UTF-16 units of the word it covers. */
+export type Piece = [token: string, id: number, start: number, end: number];
+
+/** A vocabulary, and what cuts a word into its tokens. */
+export type Cutter = readonly [ids: Map<string, number>, cut: (word: string) => Piece[]];

@@ -1,6 +1,5 @@
 import { width } from "./aligned.ts";
-import type { Cutter, Piece } from "./model.ts";
-import { malformed } from "./part.ts";
+import { type Cutter, malformed, type Piece } from "./part.ts";
 
 /**
  * The Unigram model (arXiv:1804.10959): the cut with the highest sum of scores, by Viterbi. Ours and not the library's, whose trie
