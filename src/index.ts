@@ -1,12 +1,35 @@
 export * from "./errors.ts";
 export type { ModelFiles, ModelSource, SourceOptions } from "./format/source.ts";
+export type { Encoding, Tokenizer } from "./format/tokenizer.ts";
 export { loadModel, plan } from "./models/load.ts";
 export type { LoadOptions, Model, ModelOutputs, PlanOptions, Progress } from "./models/model.ts";
 export { supportedModels } from "./models/registry.ts";
 export { type AttentionCallOptions, scaledDotProductAttention } from "./nn/attention.ts";
 export { MultiheadAttention, type MultiheadAttentionOptions, type MultiheadForwardOptions } from "./nn/multihead.ts";
 export type { MemoryPlan, Profiled } from "./runtime/session.ts";
+export type { FeatureExtraction, FeatureExtractionOptions } from "./tasks/featureExtraction.ts";
+export type { Filled, FillMask, FillMaskOptions } from "./tasks/fillMask.ts";
 export { type Pipelines, pipeline } from "./tasks/pipeline.ts";
+export type { Answer, QuestionAnswering, QuestionAnsweringOptions } from "./tasks/questionAnswering.ts";
 export type { Document, Found, SemanticSearch } from "./tasks/semanticSearch.ts";
+export type { SentenceSimilarity } from "./tasks/sentenceSimilarity.ts";
+export type {
+  Classified,
+  TextClassification,
+  TextClassificationOptions,
+  TextInput,
+} from "./tasks/textClassification.ts";
+export type { Ranked, TextRanking, TextRankingOptions } from "./tasks/textRanking.ts";
+export type {
+  Entity,
+  LabelledToken,
+  TokenClassification,
+  TokenClassificationOptions,
+} from "./tasks/tokenClassification.ts";
 export { type Hit, type SearchOptions, VectorIndex } from "./tasks/vectorIndex.ts";
+export type {
+  ZeroShotClassification,
+  ZeroShotClassificationOptions,
+  ZeroShotClassified,
+} from "./tasks/zeroShotClassification.ts";
 export { Tensor, type TensorLike } from "./tensor.ts";

@@ -59,7 +59,8 @@ function windows(length: number, max: number, stride: number, left: boolean): [s
       [0, 0],
       [0, length],
     ];
-  if (stride >= max) throw new InputError(`stride ${stride} leaves no step for windows of ${max} tokens`);
+  if (!Number.isInteger(stride) || stride < 0 || stride >= max)
+    throw new InputError(`stride ${stride} leaves no step for windows of ${max} tokens`);
   const found: [number, number][] = [];
   for (let at = 0; ; at += max - stride) {
     const end = Math.min(at + max, length);

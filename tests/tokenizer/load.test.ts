@@ -207,3 +207,18 @@ test("the library is loaded on first use: a bundle that does not tokenize does n
   const output = Object.values(metafile.outputs).find((o) => o.entryPoint?.endsWith("tokenizer.ts"))!;
   expect(Object.keys(output.inputs).filter((path) => path.includes("@huggingface"))).toEqual([]);
 });
+
+test("a stride that is no whole number below the window is refused, not looped over", async () => {
+  const tokenizer = await Tokenizer.load(
+    JSON.parse(readFileSync(new URL("../../models/default-embedder/tokenizer.json", import.meta.url), "utf8")),
+  );
+  for (const stride of [Number.NaN, -1, 1.5, 8, Number.POSITIVE_INFINITY])
+    expect(() =>
+      tokenizer.encode("one two three four five six seven eight nine ten", {
+        max_length: 8,
+        truncation: true,
+        stride,
+        return_overflowing_tokens: true,
+      }),
+    ).toThrow(/stride/);
+});
