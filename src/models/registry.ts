@@ -5,6 +5,7 @@ import type { Architecture, Head } from "./architecture.ts";
 import { bert } from "./bert.ts";
 import { distilbert } from "./distilbert.ts";
 import { electra } from "./electra.ts";
+import { modernbert } from "./modernbert.ts";
 import { mpnet } from "./mpnet.ts";
 import { roberta } from "./roberta.ts";
 
@@ -15,6 +16,7 @@ const ARCHITECTURES: { readonly [model_type: string]: Architecture } = {
   camembert: roberta,
   distilbert,
   electra,
+  modernbert,
   mpnet,
   roberta,
   "xlm-roberta": roberta,
