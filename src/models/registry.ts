@@ -7,6 +7,7 @@ import { distilbert } from "./distilbert.ts";
 import { electra } from "./electra.ts";
 import { modernbert } from "./modernbert.ts";
 import { mpnet } from "./mpnet.ts";
+import { nomicBert } from "./nomicBert.ts";
 import { roberta } from "./roberta.ts";
 
 /** Model families by `model_type`. */
@@ -18,6 +19,7 @@ const ARCHITECTURES: { readonly [model_type: string]: Architecture } = {
   electra,
   modernbert,
   mpnet,
+  nomic_bert: nomicBert,
   roberta,
   "xlm-roberta": roberta,
 };
