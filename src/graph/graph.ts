@@ -24,6 +24,8 @@ export interface Weight extends Base {
   readonly rows: number;
   readonly name: string;
   readonly transposed: boolean;
+  /** Of a convolution's [out, in, kernel], whose rows are turned to [kernel, in], as `unfold` lays out what they meet; else 1. */
+  readonly kernel: number;
 }
 /** Numbers computed by the host when the graph is built. */
 export interface Constant extends Base {
@@ -113,7 +115,14 @@ export class Graph {
           : [dims[0], dims.slice(1).reduce((a, b) => a * b, 1)];
     if (known && (known.rows !== matrix[0] || known.cols !== matrix[1]))
       throw new FormatError(name, "is used in two shapes");
-    const weight = known ?? { kind: "weight", name, rows: matrix[0], cols: matrix[1], transposed };
+    const weight: Weight = known ?? {
+      kind: "weight",
+      name,
+      rows: matrix[0],
+      cols: matrix[1],
+      transposed,
+      kernel: dims[2] ?? 1,
+    };
     if (!known) this.#weights.set(name, weight);
     return weight;
   }

@@ -3,6 +3,7 @@ import type { Config } from "../format/config.ts";
 import { albert } from "./albert.ts";
 import type { Architecture, Head } from "./architecture.ts";
 import { bert } from "./bert.ts";
+import { debertaV2 } from "./debertaV2.ts";
 import { distilbert } from "./distilbert.ts";
 import { electra } from "./electra.ts";
 import { modernbert } from "./modernbert.ts";
@@ -15,6 +16,7 @@ const ARCHITECTURES: { readonly [model_type: string]: Architecture } = {
   albert,
   bert,
   camembert: roberta,
+  "deberta-v2": debertaV2,
   distilbert,
   electra,
   modernbert,

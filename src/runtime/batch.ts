@@ -25,6 +25,8 @@ export interface InputRules {
   readonly padded_positions?: number;
   /** Rows within the last visible one stay even if masked: the model mixes neighbours. */
   readonly keep_holes?: boolean;
+  /** The first token must be a visible one. */
+  readonly first_token?: boolean;
   /** Heads of an attention, for where the probabilities of each sequence begin. */
   readonly heads: number;
 }
@@ -80,7 +82,10 @@ function padded(name: string, ids: Ids): Padded {
 }
 
 /** Lays inputs out without padding. @throws InputError, ShapeError, TokenOutOfRangeError, InputTooLongError */
-export function layOut(inputs: EncoderInputs, { sizes, padded_positions: pad, keep_holes, heads }: InputRules): Batch {
+export function layOut(
+  inputs: EncoderInputs,
+  { sizes, padded_positions: pad, keep_holes, first_token, heads }: InputRules,
+): Batch {
   for (const name of Object.keys(inputs)) {
     const known = name === "attention_mask" || name === "position_ids" || name === "pooling_mask" || name in sizes;
     if (!known && inputs[name as keyof EncoderInputs] !== undefined)
@@ -118,6 +123,8 @@ export function layOut(inputs: EncoderInputs, { sizes, padded_positions: pad, ke
       // The first token stays even if masked: transformers' heads read it.
       if (!visible && t > 0 && !keep_holes) continue;
       if (rows.length - offsets[b] !== t) moved = true;
+      if (!visible && t === 0 && first_token)
+        throw new InputError(`sequence ${b}: this model reads the first token, which is masked; pad on the right`);
       if (!visible) hidden = true;
       rows.push(b * length + t);
     }

@@ -58,13 +58,19 @@ const PART_ROWS = 24;
 /** Milliseconds per unit of work before anything was measured: slow, so that first calls are short. */
 const SLOW = 1 / 2e6;
 
+/** Reserved bytes. A block may be empty, so an address alone does not name one. */
+export interface Block {
+  readonly at: number;
+  readonly end: number;
+}
+
 /** One instance of the module and its memory. Calls on it queue; a long run gives the event loop its turn. */
 export class Engine {
   readonly build: Build;
   readonly memory: Memory;
   readonly exports: Exports;
   /** What is reserved for good, by address. */
-  #blocks: { at: number; end: number }[] = [];
+  #blocks: Block[] = [];
   #queue: Promise<unknown> = Promise.resolve();
   #disposed = false;
   /** Milliseconds per unit of work by op, as last seen. */
@@ -99,18 +105,19 @@ export class Engine {
     return this.#blocks.at(-1)?.end ?? BASE;
   }
 
-  /** Keeps `bytes` (a multiple of 64) for good, in the lowest gap that holds them, and says where. */
-  reserve(bytes: number): number {
+  /** Keeps `bytes` (a multiple of 64) until they are released, in the lowest gap that holds them. Call it within `enqueue`. */
+  reserve(bytes: number): Block {
     let at = BASE;
     let i = 0;
     for (; i < this.#blocks.length && this.#blocks[i].at < at + bytes; i++) at = this.#blocks[i].end;
-    this.#blocks.splice(i, 0, { at, end: at + bytes });
-    return at;
+    const block = { at, end: at + bytes };
+    this.#blocks.splice(i, 0, block);
+    return block;
   }
 
-  /** Gives back what was reserved at `at`. */
-  release(at: number): void {
-    this.#blocks = this.#blocks.filter((b) => b.at !== at);
+  /** Call it within `enqueue`: work that is under way or queued before has its weights there, and its scratch behind `top`. */
+  release(block: Block): void {
+    this.#blocks = this.#blocks.filter((b) => b !== block);
   }
 
   /** Runs `work` when all earlier work is done, whether or not that failed. */

@@ -6,7 +6,7 @@ import type { Dims, Node, Value } from "../graph/graph.ts";
 import { type Bound, bytesOf, Program, type Step } from "../graph/lower.ts";
 import type { Op } from "../graph/op.ts";
 import { align } from "../graph/plan.ts";
-import { BASE, Engine, type EngineOptions } from "./engine.ts";
+import { BASE, type Block, Engine, type EngineOptions } from "./engine.ts";
 import { Memory } from "./memory.ts";
 import { Weights } from "./weights.ts";
 
@@ -98,8 +98,8 @@ export class Session {
   private constructor(
     readonly engine: Engine,
     readonly layout: Layout,
-    readonly shared: boolean,
-    readonly from: number,
+    /** What it holds of an engine that others use too. */
+    readonly block: Block | undefined,
   ) {}
 
   /** Lays out `nodes`, loads the checkpoints' weights and computes what depends on weights alone. */
@@ -111,16 +111,16 @@ export class Session {
     const engine = options.engine ?? (await Engine.create(options));
     return engine.enqueue(async () => {
       let layout = new Layout(nodes, outputs, BASE);
-      const from = engine.reserve(layout.end - BASE);
-      if (from !== BASE) layout = new Layout(nodes, outputs, from);
+      const block = engine.reserve(layout.end - BASE);
+      if (block.at !== BASE) layout = new Layout(nodes, outputs, block.at);
       try {
-        const session = new Session(engine, layout, engine === options.engine, from);
+        const session = new Session(engine, layout, options.engine && block);
         await layout.weights.load(engine, checkpoints, options.ignore ?? /^$/, options);
         engine.memory.ensure(engine.top + layout.prologue.reserve(NO_DIMS));
         await session.#execute(layout.prologue.bind(NO_DIMS, engine.top, layout.weights), options.signal);
         return session;
       } catch (error) {
-        engine.release(from);
+        engine.release(block);
         throw error;
       }
     });
@@ -166,9 +166,11 @@ export class Session {
     profile(profiled);
   }
 
+  /** Runs that were called for before still give their results, unless the engine was the session's own. */
   dispose(): void {
-    if (this.shared) this.engine.release(this.from);
-    else this.engine.dispose();
+    const { engine, block } = this;
+    if (block) void engine.enqueue(() => engine.release(block));
+    else engine.dispose();
   }
 }
 

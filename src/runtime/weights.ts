@@ -130,6 +130,8 @@ export class Weights implements Residents {
       window: () => engine.memory.u8(window, rows * bytes),
       flush: (filled) => {
         const n = filled / bytes;
+        if (weight.kernel > 1)
+          for (let r = 0; r < n; r++) turn(engine.memory.u8(window + r * bytes, bytes), size, weight.kernel);
         for (const { at, first, panels } of landings) {
           const ld = pad(weight.cols);
           if (panels && weight.transposed) engine.exports.pack_columns(at, window, row, n, width, weight.cols, dtype);
@@ -146,6 +148,15 @@ export class Weights implements Residents {
       },
     };
   }
+}
+
+/** Turns a row [in, kernel] of numbers of `size` bytes into [kernel, in]. */
+function turn(row: Uint8Array, size: number, kernel: number): void {
+  const from = row.slice();
+  const width = row.length / size / kernel;
+  for (let k = 0; k < kernel; k++)
+    for (let i = 0; i < width; i++)
+      row.set(from.subarray((i * kernel + k) * size, (i * kernel + k + 1) * size), (k * width + i) * size);
 }
 
 /** Numbers in a row of the file: a row of the matrix, or a column where it is stored transposed. */
