@@ -169,7 +169,7 @@ export class Session {
   /** Runs that were called for before still give their results, unless the engine was the session's own. */
   dispose(): void {
     const { engine, block } = this;
-    if (block) void engine.enqueue(() => engine.release(block));
+    if (block) engine.enqueue(() => engine.release(block)).catch(() => {});
     else engine.dispose();
   }
 }
