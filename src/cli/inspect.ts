@@ -27,8 +27,8 @@ export const positionsOf = ({ sizes, padded_positions: pad }: InputRules): numbe
 const SENTENCE = "sentence_embedding.modules";
 
 /** The model's graph laid out in memory: nothing is loaded for it. With `extend`, as the tasks over embeddings load it. */
-function layOut(config: Config, shapes: Shapes & ReadonlyMap<string, unknown>, extend?: Extension) {
-  const { architecture, head } = architectureOf(config);
+async function layOut(config: Config, shapes: Shapes & ReadonlyMap<string, unknown>, extend?: Extension) {
+  const { architecture, head } = await architectureOf(config);
   const graph = new Graph(shapes);
   const prefix = `${architecture.prefix}.`;
   const at = [...shapes.keys()].some((name) => name.startsWith(prefix)) ? prefix : "";
@@ -110,7 +110,7 @@ export const inspect = command("inspect", "Say what a model is and what it needs
     let model: ReturnType<typeof layOut> | undefined;
     let unsupported: string | undefined;
     try {
-      model = layOut(config, new Map(tensors.map((t) => [t.name, t])), st && added.extend);
+      model = await layOut(config, new Map(tensors.map((t) => [t.name, t])), st && added.extend);
     } catch (error) {
       if (!(error instanceof UnsupportedModelError || error instanceof UnsupportedOptionError)) throw error;
       unsupported = error.message;

@@ -66,7 +66,7 @@ async function open(
   const json = await readJson(folder, `${prefix}config.json`, signal);
   if (!json) throw new MissingFileError(`${prefix}config.json`, folder.name);
   const config = new Config(json);
-  const { architecture, head } = architectureOf(config);
+  const { architecture, head } = await architectureOf(config);
   const checkpoints: Checkpoint[] = [];
   try {
     checkpoints.push(await openCheckpoint(folder, { signal, prefix }));

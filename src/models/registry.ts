@@ -1,27 +1,20 @@
 import { UnsupportedModelError, UnsupportedOptionError } from "../errors.ts";
 import type { Config } from "../format/config.ts";
-import { albert } from "./albert.ts";
 import type { Architecture, Head } from "./architecture.ts";
-import { bert } from "./bert.ts";
-import { debertaV2 } from "./debertaV2.ts";
-import { distilbert } from "./distilbert.ts";
-import { electra } from "./electra.ts";
-import { modernbert } from "./modernbert.ts";
-import { mpnet } from "./mpnet.ts";
-import { nomicBert } from "./nomicBert.ts";
-import { roberta } from "./roberta.ts";
 
-/** Model families by `model_type`. */
-const ARCHITECTURES: { readonly [model_type: string]: Architecture } = {
-  albert,
-  bert,
+const roberta = async () => (await import("./roberta.ts")).roberta;
+
+/** Model families by `model_type`: each a module of its own, imported when a checkpoint of it is loaded. */
+const ARCHITECTURES: { readonly [model_type: string]: () => Promise<Architecture> } = {
+  albert: async () => (await import("./albert.ts")).albert,
+  bert: async () => (await import("./bert.ts")).bert,
   camembert: roberta,
-  "deberta-v2": debertaV2,
-  distilbert,
-  electra,
-  modernbert,
-  mpnet,
-  nomic_bert: nomicBert,
+  "deberta-v2": async () => (await import("./debertaV2.ts")).debertaV2,
+  distilbert: async () => (await import("./distilbert.ts")).distilbert,
+  electra: async () => (await import("./electra.ts")).electra,
+  modernbert: async () => (await import("./modernbert.ts")).modernbert,
+  mpnet: async () => (await import("./mpnet.ts")).mpnet,
+  nomic_bert: async () => (await import("./nomicBert.ts")).nomicBert,
   roberta,
   "xlm-roberta": roberta,
 };
@@ -29,10 +22,10 @@ const ARCHITECTURES: { readonly [model_type: string]: Architecture } = {
 export const supportedModels = (): string[] => Object.keys(ARCHITECTURES).sort();
 
 /** The family of a config, and the head that `architectures` names. @throws UnsupportedModelError, UnsupportedOptionError */
-export function architectureOf(config: Config): { architecture: Architecture; head?: Head } {
+export async function architectureOf(config: Config): Promise<{ architecture: Architecture; head?: Head }> {
   const { model_type } = config;
   if (!Object.hasOwn(ARCHITECTURES, model_type)) throw new UnsupportedModelError(model_type, supportedModels());
-  const architecture = ARCHITECTURES[model_type];
+  const architecture = await ARCHITECTURES[model_type]();
   const [name] = config.strings("architectures");
   const task = /For(\w+)$/.exec(name ?? "")?.[1].replace("PreTraining", "MaskedLM");
   if (task && !Object.hasOwn(architecture.heads, task)) {

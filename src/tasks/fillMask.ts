@@ -33,8 +33,8 @@ export type FillMask = Task<{
 const OUTPUT = "mask_probabilities";
 
 export async function fillMask(source?: ModelSource, options?: LoadOptions): Promise<FillMask> {
-  const text = await loadFor("fill-mask", "MaskedLM", source, options, (config) => {
-    const { architecture } = architectureOf(config);
+  const text = await loadFor("fill-mask", "MaskedLM", source, options, async (config) => {
+    const { architecture } = await architectureOf(config);
     return {
       extend(g, outputs) {
         const last_hidden_state = g.embed(g.input("pool_first_rows", "B"), outputs.last_hidden_state as Value);

@@ -86,7 +86,7 @@ export function loadFor(
     const json = await readJson(folder, "config.json", options?.signal);
     if (!json) return {}; // loading says what is missing
     const config = new Config(json);
-    if (architectureOf(config).head !== head)
+    if ((await architectureOf(config)).head !== head)
       throw new InputError(
         `${task} needs a checkpoint …For${head}; ${folder.name} is ${config.strings("architectures").join() || config.model_type}`,
       );
