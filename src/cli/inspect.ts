@@ -107,7 +107,7 @@ export const inspect = command("inspect", "Say what a model is and what it needs
       [...c.tensors.values()].map((t) => (i ? { ...t, name: added.modules[i - 1] + t.name } : t)),
     );
 
-    let model: ReturnType<typeof layOut> | undefined;
+    let model: Awaited<ReturnType<typeof layOut>> | undefined;
     let unsupported: string | undefined;
     try {
       model = await layOut(config, new Map(tensors.map((t) => [t.name, t])), st && added.extend);
