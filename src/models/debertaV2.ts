@@ -1,15 +1,14 @@
 import { UnsupportedOptionError } from "../errors.ts";
 import type { Config } from "../format/config.ts";
-import type { AttentionOptions, Graph, Value } from "../graph/graph.ts";
+import { type AttentionOptions, type Graph, pad, type Value } from "../graph/graph.ts";
 import { configActivation, embeddings, layerNorm, linear, only } from "../nn/blocks.ts";
 import { postNormLayer, stack } from "../nn/encoder.ts";
 import { classifier, maskedLM, pooler } from "../nn/heads.ts";
-import { log } from "../numeric.ts";
+import { logBucket, relativeRows } from "../nn/relative.ts";
 import type { Architecture } from "./architecture.ts";
 import { bertNames, bertOptions, QuestionAnswering, TokenClassification } from "./bert.ts";
 
-const embeddingSize = (config: Config) =>
-  config.int("embedding_size", { default: config.int("hidden_size") });
+const embeddingSize = (config: Config) => config.int("embedding_size", { default: config.int("hidden_size") });
 const convWidth = (config: Config) => config.int("conv_kernel_size", { min: 0, default: 0 });
 
 function options(config: Config) {
@@ -19,17 +18,20 @@ function options(config: Config) {
 /** DeBERTa v2 and v3 (arXiv:2006.03654, 2111.09543): attention that also weighs content against relative position, and the other way round. */
 export const debertaV2: Architecture = {
   prefix: "deberta",
-  ignore: /(^|\.)position_embeddings\.weight$|(^|\.)encoder\.LayerNorm\./,
+  ignore: /(^|\.)position_embeddings\.weight$|(^|\.)encoder\.(rel_embeddings|LayerNorm)\./,
   rules(config) {
+    const types = config.int("type_vocab_size", { min: 0, default: 0 });
     const positions = config.bool("position_biased_input", true);
     return {
       heads: config.int("num_attention_heads"),
       sizes: {
         input_ids: config.int("vocab_size"),
-        token_type_ids: config.int("type_vocab_size", { min: 0, default: 0 }),
+        ...(types && { token_type_ids: types }),
         ...(positions && { position_ids: config.int("max_position_embeddings", { default: 512 }) }),
       },
       keep_holes: convWidth(config) > 0,
+      // A masked token attends evenly to all, padding included: what a classifier would read of it is not ours to give.
+      first_token: /SequenceClassification$/.test(config.strings("architectures")[0]),
     };
   },
   body(g, config, at) {
@@ -81,53 +83,54 @@ export const debertaV2: Architecture = {
 /** LayerNorm(y + act(Conv1d(x))): what the first layer gives and a convolution over the embeddings, added up. */
 function convolve(g: Graph, config: Config, at: string, x: Value, y: Value, eps: number): Value {
   const width = convWidth(config);
-  const groups = config.int("conv_groups", { default: 1 });
-  if (width % 2 === 0) throw new UnsupportedOptionError("conv_kernel_size", width, ["odd sizes"]);
-  if (x.cols % groups) throw new UnsupportedOptionError("conv_groups", groups, [`divisors of ${x.cols}`]);
+  if (width % 2 === 0) throw new UnsupportedOptionError(`${config.file}: conv_kernel_size`, width, ["odd sizes"]);
+  only(config, { conv_groups: 1 });
   const name = `${at}encoder.conv.conv`;
-  const weight = g.weight(`${name}.weight`, [x.cols, x.cols / groups, width], false, groups);
-  const bias = g.weight(`${name}.bias`, [x.cols]);
-  const conv = g.linear(g.unfold(x, width, (width - 1) / 2), weight, bias);
-  const kind = configActivation(config, "conv_act", "tanh");
-  const sum = g.add(g.activation(conv, kind), y);
+  const weight = g.weight(`${name}.weight`, [x.cols, x.cols, width]);
+  const conv = g.linear(g.unfold(x, width, (width - 1) / 2), weight, g.weight(`${name}.bias`, [x.cols]));
+  const sum = g.add(g.activation(conv, configActivation(config, "conv_act", "tanh")), y);
   return g.unfold(layerNorm(g, `${at}encoder.conv.LayerNorm`, sum, eps), 1, 0);
 }
 
-/** The attention of section 3 of the paper: for a layer's queries and keys the terms by relative position that its scores take besides. */
+/** Section 3 of the paper: what the scores of a layer take besides, given its queries and keys and what its tensors' names begin with. */
 function disentangled(g: Graph, config: Config, at: string, eps: number) {
   const heads = config.int("num_attention_heads");
   const hidden_size = config.int("hidden_size");
-  const head_dim = hidden_size / heads;
-  only(config, { attention_head_size: head_dim });
-  const list = typeof config.raw.pos_att_type === "string"
-    ? config.string("pos_att_type").toLowerCase().split("|").map((s) => s.trim())
-    : config.strings("pos_att_type");
-  const c2p = list.includes("c2p");
-  const p2c = list.includes("p2c");
-  const plain: AttentionOptions = { heads, scale: 1 / Math.sqrt(head_dim * (1 + +c2p + +p2c)) };
-  if (!config.bool("relative_attention")) return () => plain;
+  only(config, { attention_head_size: hidden_size / heads });
+  const terms = listed(config, "pos_att_type");
+  const [c2p, p2c] = [terms.includes("c2p"), terms.includes("p2c")];
+  const plain = { heads, scale: 1 / Math.sqrt((hidden_size / heads) * (1 + +c2p + +p2c)) };
+  if (!config.bool("relative_attention") || !(c2p || p2c)) return (): AttentionOptions => plain;
 
   const given = config.int("max_relative_positions", { min: -1, default: -1 });
-  const most = given < 1 ? config.int("max_position_embeddings", { default: 512 }) : given;
+  const most = given > 0 ? given : config.int("max_position_embeddings", { default: 512 });
   const buckets = config.int("position_buckets", { min: -1, default: -1 });
   const half = buckets > 0 ? buckets : most;
-  const index = g.constant(...positionIndex(half, buckets, most))
+  if (buckets > 0 && most <= Math.floor(buckets / 2) + 1)
+    throw new UnsupportedOptionError(`${config.file}: position_buckets`, buckets, [`less than 2 · ${most - 1}`]);
+  const index = relativeRows(half, (distance) => (buckets > 0 ? logBucket(distance, buckets, most) : distance));
   const table = g.weight(`${at}encoder.rel_embeddings.weight`, [2 * half, hidden_size]);
-  const norm = config.string("norm_rel_ebd", undefined, "none").toLowerCase().split("|").some((s) => s.trim() === "layer_norm");
+  const norm = listed(config, "norm_rel_ebd").includes("layer_norm");
   const rel = norm ? layerNorm(g, `${at}encoder.LayerNorm`, table, eps) : table;
-  const shared = config.bool("share_att_key");
+  const own = config.bool("share_att_key") ? "" : "pos_";
+  const ids = g.constant(index, index.length);
   return (q: Value, k: Value, self: string): AttentionOptions => {
     const products = (x: Value, name: string) =>
-      g.headProducts(x, linear(g, `${self}${shared ? "" : "pos_"}${name}_proj`, rel, hidden_size), heads);
-    return {
-      ...plain,
-      relative: {
-        c2p: c2p ? products(q, "key") : undefined,
-        p2c: p2c ? products(k, "query") : undefined,
-        ld: 1,
-        index,
-        span: 1,
-      },
+      g.headProducts(x, linear(g, `${self}${own}${name}_proj`, rel, hidden_size), heads);
+    const relative = {
+      c2p: c2p ? products(q, "key") : undefined,
+      p2c: p2c ? products(k, "query") : undefined,
+      ld: pad(2 * half),
+      index: ids,
+      span: (index.length - 1) / 2,
     };
+    return { ...plain, relative };
   };
+}
+
+/** A list, or its parts joined by "|". */
+function listed(config: Config, name: string): string[] {
+  if (Array.isArray(config.raw[name])) return config.strings(name);
+  const parts = config.string(name, undefined, "none").toLowerCase().split("|");
+  return parts.map((part) => part.trim());
 }

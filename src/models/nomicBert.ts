@@ -51,7 +51,7 @@ export const nomicBert: Architecture = {
     heads: config.int(HEADS),
     sizes: {
       input_ids: config.int("vocab_size"),
-      token_type_ids: config.int("type_vocab_size", { min: 0, default: 2 }),
+      token_type_ids: config.int("type_vocab_size", { default: 2 }),
     },
   }),
   body(g, config, at) {

@@ -1,4 +1,5 @@
 import { type Graph, pad, type Value } from "../graph/graph.ts";
+import { log } from "../numeric.ts";
 
 /**
  * The attention bias of T5 (arXiv:1910.10683): a learned number a head and bucket of distances. `table` is [buckets, heads];
@@ -17,4 +18,23 @@ export function relativeBias(
   const rows = g.embed(g.constant(buckets, width), table);
   const turned = g.headProducts(g.constant(new Float32Array(heads).fill(1)), rows, heads);
   return g.concat(Array.from({ length: heads }, (_, h) => g.columns(turned, h * pad(width), width)));
+}
+
+/** DeBERTa's buckets (arXiv:2006.03654): distances up to half of them have one each, those up to `most` share the rest by their logarithm. */
+export function logBucket(distance: number, buckets: number, most: number): number {
+  const mid = Math.floor(buckets / 2);
+  const n = Math.abs(distance);
+  if (n <= mid) return distance;
+  return Math.sign(distance) * (mid + Math.ceil((log(n / mid) / log((most - 1) / mid)) * (mid - 1)));
+}
+
+/** Distances are told apart no further than this, whatever the buckets. */
+const LONGEST = 1 << 16;
+
+/** The row clamp(bucket + half, 0, 2 · half - 1) for each distance from -span to span, where rows reach both ends. */
+export function relativeRows(half: number, bucket: (distance: number) => number): Int32Array {
+  const row = (distance: number) => Math.max(0, Math.min(bucket(distance) + half, 2 * half - 1));
+  let span = 1;
+  while (span < LONGEST && (row(span) < 2 * half - 1 || row(-span) > 0)) span++;
+  return Int32Array.from({ length: 2 * span + 1 }, (_, i) => row(i - span));
 }
