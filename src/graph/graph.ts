@@ -1,7 +1,8 @@
 import { FormatError, ShapeError, UnsupportedOptionError } from "../errors.ts";
 import { Activation, Binary, Op, type Pooling, Unbounded } from "./op.ts";
 
-/** A size known now, or the name of one known when inputs come: T rows, B sequences, P attention probabilities of one layer. */
+/** A size known now, or the name of one known when inputs come: T rows, B sequences, P attention probabilities of one layer,
+ * S rows of keys where they are not the queries', R floats of a mask. */
 export type Dim = number | "T" | "B" | "P" | "S" | "R";
 export type Dims = Readonly<Record<Exclude<Dim, number>, number>>;
 
@@ -69,9 +70,10 @@ export interface AttentionOptions {
   /** A key is seen when -left ≤ key position - query position ≤ right. Default: everywhere. */
   left?: number;
   right?: number;
+  /** Floats [sequence, head, query, key] added to the scores of sequences of equal length, tight. */
   mask?: Value;
-  /** Strides of `mask` in floats: sequence, head, query. */
-  mask_strides?: readonly [number, number, number];
+  /** Which of sequence, head and query `mask` has an axis for; it holds for all of those that it has none for. */
+  mask_axes?: readonly boolean[];
   /** One row, [2 · span + 1] a head: added to the scores by key position - query position. */
   bias?: Value;
   slopes?: Value;
@@ -256,11 +258,11 @@ export class Graph {
         value_dim,
         scale: o.scale ?? 1 / Math.sqrt(head_dim),
         softcap: o.softcap ?? 0,
-        left: o.left ?? Unbounded.value,
-        right: o.right ?? Unbounded.value,
-        mask_batch: o.mask_strides?.[0] ?? 0,
-        mask_head: o.mask_strides?.[1] ?? 0,
-        mask_query: o.mask_strides?.[2] ?? 0,
+        left: Math.min(o.left ?? Unbounded.value, Unbounded.value),
+        right: Math.min(o.right ?? Unbounded.value, Unbounded.value),
+        mask_batch: +!!o.mask_axes?.[0],
+        mask_head: +!!o.mask_axes?.[1],
+        mask_query: +!!o.mask_axes?.[2],
         rel_ld: o.relative?.ld ?? 0,
         rel_span: o.relative?.span ?? 0,
       },

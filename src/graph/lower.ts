@@ -35,11 +35,11 @@ export interface Bound {
 
 const size = (dims: Dims, d: Dim) => (typeof d === "number" ? d : dims[d]);
 
-/** Floats from row to row: ids and probabilities lie tight, matrices in whole vectors. */
+/** Floats from row to row: ids, masks and probabilities lie tight, matrices in whole vectors. */
 function stride(v: Value | undefined): number {
   const b = v && base(v);
   if (!b) return 0;
-  return (b.kind === "input" && b.type === "i32") || (b.kind === "node" && b.op === "tap") ? b.cols : pad(b.cols);
+  return (b.kind === "input" && b.cols === 1) || (b.kind === "node" && b.op === "tap") ? b.cols : pad(b.cols);
 }
 
 export function bytesOf(v: Input | Node, dims: Dims): number {

@@ -1,5 +1,5 @@
 import { ShapeError, UnsupportedOptionError } from "../errors.ts";
-import { type AttentionOptions, type Dims, Graph, pad, type Value } from "../graph/graph.ts";
+import { type AttentionOptions, type Dims, Graph, type Value } from "../graph/graph.ts";
 import { sharedEngine } from "../runtime/engine.ts";
 import { type RunInputs, Session } from "../runtime/session.ts";
 import { Tensor, type TensorLike } from "../tensor.ts";
@@ -42,23 +42,19 @@ export async function attend(
   heads: number,
   inputs: RunInputs,
 ) {
-  const dims: Dims = { T: b * tq, S: b * tk, B: b, P: b * tq * tk, R: 0 };
+  const dims: Dims = { T: b * tq, S: b * tk, B: b, P: b * tq * tk, R: inputs.mask?.length ?? 0 };
   const tap_offsets = Int32Array.from({ length: b }, (_, i) => i * heads * tq * tk);
   const all = { ...inputs, offsets: rowsOf(b, tq), k_offsets: rowsOf(b, tk), tap_offsets };
   return session.run(names, dims, all, (values, copy) => values.map(copy));
 }
 
 export function buildAttention(g: Graph, q: Value, k: Value, v: Value, mask: Mask | undefined, o: AttentionOptions) {
-  let strides: [number, number, number] | undefined;
-  let value: Value | undefined;
-  if (mask) {
-    const [mb, mh, mq, mk] = mask.dims;
-    const ld = pad(mk);
-    value = g.input("mask", mb * mh * mq, "f32", mk);
-    strides = [mb > 1 ? mh * mq * ld : 0, mh > 1 ? mq * ld : 0, mq > 1 ? ld : 0];
-  }
-  return g.attention(q, k, v, { ...o, mask: value, mask_strides: strides, k_offsets: g.input("k_offsets", "B") });
+  const of = mask && { mask: g.input("mask", "R", "f32"), mask_axes: axesOf(mask) };
+  return g.attention(q, k, v, { ...o, ...of, k_offsets: g.input("k_offsets", "B") });
 }
+
+/** What of a mask a graph depends on; the sizes themselves are those of each run. */
+export const axesOf = (mask: Mask) => mask.dims.slice(0, 3).map((d) => d > 1);
 
 interface GivenMask {
   name: string;

@@ -4,7 +4,7 @@ import { Graph, type Value } from "../graph/graph.ts";
 import { sharedEngine } from "../runtime/engine.ts";
 import { Session } from "../runtime/session.ts";
 import { Tensor, type TensorLike } from "../tensor.ts";
-import { additive, attend, buildAttention, checked, f32, type Mask } from "./attention.ts";
+import { additive, attend, axesOf, buildAttention, checked, f32, type Mask } from "./attention.ts";
 import { linear } from "./blocks.ts";
 
 export interface MultiheadAttentionOptions {
@@ -44,19 +44,17 @@ export class MultiheadAttention {
   readonly #sessions = new Map<string, Promise<Session>>();
   #disposed = false;
 
-  /** @throws UnsupportedOptionError if num_heads does not divide embed_dim, ShapeError if a weight has other dims, WeightsError if one is missing */
+  /** @throws UnsupportedOptionError if a size is none or num_heads does not divide embed_dim, ShapeError if a weight has other dims, WeightsError if one is missing */
   constructor(
     readonly embed_dim: number,
     readonly num_heads: number,
     options: MultiheadAttentionOptions = {},
   ) {
-    const good =
-      Number.isInteger(embed_dim) &&
-      Number.isInteger(num_heads) &&
-      num_heads > 0 &&
-      embed_dim > 0 &&
-      embed_dim % num_heads === 0;
-    if (!good) throw new UnsupportedOptionError("num_heads", num_heads, [`a divisor of embed_dim ${embed_dim}`]);
+    const { kdim = embed_dim, vdim = embed_dim } = options;
+    for (const [name, n] of Object.entries({ embed_dim, num_heads, kdim, vdim }))
+      if (!(Number.isInteger(n) && n > 0)) throw new UnsupportedOptionError(name, n, ["an integer from 1 on"]);
+    if (embed_dim % num_heads)
+      throw new UnsupportedOptionError("num_heads", num_heads, [`a divisor of embed_dim ${embed_dim}`]);
     this.#options = options;
     this.weights = options.weights ?? initial(embed_dim, options);
     this.#linears = linears(embed_dim, this.weights, options);
@@ -108,7 +106,7 @@ export class MultiheadAttention {
   }
 
   #session(mask: Mask | undefined, causal: boolean, self: boolean): Promise<Session> {
-    const key = `${mask?.dims} ${causal} ${self}`;
+    const key = `${mask && axesOf(mask)} ${causal} ${self}`;
     const made = this.#sessions.get(key) ?? this.#load(mask, causal, self);
     this.#sessions.set(key, made);
     made.catch(() => this.#sessions.delete(key));

@@ -105,11 +105,24 @@ describe("scaledDotProductAttention", () => {
     await expect(scaledDotProductAttention(q, q, q, { window: 2 })).rejects.toThrow(UnsupportedOptionError);
     await expect(scaledDotProductAttention(tensor([4], 1), q, q)).rejects.toThrow(ShapeError);
     expect((await scaledDotProductAttention(q, q, q)).out.dims).toEqual([1, 2, 3, 4]);
+    const { out } = await scaledDotProductAttention(q, q, q, { causal: true });
+    for (const window of [3, 2 ** 30, 2 ** 32 + 1, Number.MAX_SAFE_INTEGER])
+      expect((await scaledDotProductAttention(q, q, q, { causal: true, window })).out.data).toEqual(out.data);
   });
 });
 
 describe("MultiheadAttention", () => {
   const x = tensor([2, 5, 12], 3);
+
+  it("refuses sizes that are none", () => {
+    for (const n of [0, -1, 1.5, Number.NaN, "8"] as number[]) {
+      expect(() => new MultiheadAttention(n, 1)).toThrow(UnsupportedOptionError);
+      expect(() => new MultiheadAttention(8, n)).toThrow(UnsupportedOptionError);
+      expect(() => new MultiheadAttention(8, 2, { kdim: n })).toThrow(/^kdim/);
+      expect(() => new MultiheadAttention(8, 2, { vdim: n })).toThrow(/^vdim/);
+    }
+    expect(() => new MultiheadAttention(8, 3)).toThrow(/^num_heads: 3 .* a divisor of embed_dim 8/);
+  });
 
   it("gives the same from packed, separate and Linear weights", async () => {
     const one = new MultiheadAttention(12, 3, { seed: 7 });

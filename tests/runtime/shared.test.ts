@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import { MultiheadAttention, scaledDotProductAttention, Tensor } from "../../src/host/node.ts";
+import { sharedEngine } from "../../src/runtime/engine.ts";
 import { random } from "../graph/random.ts";
 
 const next = random(3);
@@ -36,4 +37,25 @@ it("a layer that is disposed of while its call is queued still answers rightly",
   const first = bits(early); // still loading
   early.dispose();
   expect(await first).toEqual(want);
+});
+
+it("masks of other lengths take no more memory for weights, and are read rightly", async () => {
+  const { top } = await sharedEngine();
+  const layer = new MultiheadAttention(16, 2);
+  const cut = (n: number) => new Tensor(x.data.slice(0, n * 16), [1, n, 16]);
+  const tops = new Set<number>();
+  for (const n of [7, 2, 5, 3, 6]) {
+    const attn_mask = new Tensor(
+      Int32Array.from({ length: n * n }, (_, i) => +(i % n > Math.floor(i / n))),
+      [n, n],
+    );
+    const got = await layer.forward(cut(n), cut(n), cut(n), { attn_mask });
+    const causal = new MultiheadAttention(16, 2, { causal: true });
+    expect(got.out.data).toEqual((await causal.forward(cut(n), cut(n), cut(n))).out.data);
+    causal.dispose();
+    await layer.forward(cut(n), cut(n), cut(n), { attn_mask }); // after the release
+    tops.add((await sharedEngine()).top - top);
+  }
+  expect([...tops]).toHaveLength(1);
+  layer.dispose();
 });
