@@ -54,23 +54,29 @@ interface Padded {
 function padded(name: string, ids: Ids): Padded {
   const int = (v: unknown, at: number): number => {
     const n = Number(v);
-    if (!Number.isInteger(n) || typeof v === "string" || Math.abs(n) > 0x7fffffff)
+    if (!Number.isInteger(n) || typeof v === "string" || typeof v === "object" || Math.abs(n) > 0x7fffffff)
       throw new InputError(`${name}[${at}] is ${v}, not a whole number`);
     return n;
   };
   const tensor = typeof ids === "object" && !!ids && "dims" in ids;
   const numbers = tensor ? ids.data : ids;
-  if (typeof numbers !== "object" || typeof numbers?.length !== "number")
-    throw new InputError(`${name} must be a tensor or arrays of ids`);
+  const isList = (v: unknown) => typeof v === "object" && typeof (v as Numbers | null)?.length === "number";
+  if (!isList(numbers)) throw new InputError(`${name} must be a tensor or arrays of ids`);
+  if (!numbers.length) throw new InputError(`${name} is empty`);
   if (tensor) {
     const { data, dims } = ids;
     const [b, t] = dims.length === 1 ? [1, dims[0]] : dims;
-    if (dims.length > 2 || b * t !== data.length) throw new ShapeError(name, ["B", "T"], dims);
+    // The data bound what is allocated for the dims.
+    if (dims.length > 2 || !(Number.isInteger(b) && Number.isInteger(t) && b > 0) || b * t !== data.length)
+      throw new ShapeError(name, ["B", "T"], dims);
     return { data: Int32Array.from(data as ArrayLike<number>, int), lengths: new Array(b).fill(t), length: t };
   }
-  const list = (ids.length && typeof ids[0] === "object" ? ids : [ids]) as readonly Numbers[];
-  const lengths = Array.from(list, (row) => row.length);
-  const length = Math.max(0, ...lengths);
+  const list = (typeof numbers[0] === "object" ? numbers : [numbers]) as readonly Numbers[];
+  const lengths = Array.from(list, (row, b) => {
+    if (!isList(row) || !row.length) throw new InputError(`${name}[${b}] is not a row of ids`);
+    return row.length;
+  });
+  const length = lengths.reduce((a, b) => Math.max(a, b));
   const data = new Int32Array(list.length * length).fill(-1);
   for (const [b, row] of list.entries()) {
     data.set(
@@ -96,7 +102,6 @@ export function layOut(
   const ids = padded("input_ids", inputs.input_ids);
   const { length } = ids;
   const B = ids.lengths.length;
-  if (!B || !length) throw new InputError("input_ids is empty");
   const like = (name: Exclude<keyof EncoderInputs, "input_ids">) => {
     const value = inputs[name];
     if (value === undefined) return undefined;

@@ -52,6 +52,13 @@ it("names what is wrong with an input, and answers rightly afterwards", async ()
   await fails({ input_ids: [[1.5]] }, InputError, /1.5/);
   await fails({ input_ids: [["2"]] }, InputError, /input_ids\[0\]/);
   await fails({ input_ids: [] }, InputError, /empty/);
+  await fails({ input_ids: { data: [], dims: [1e12, 0] } }, InputError, /empty/);
+  for (const dims of [[-1, -3], [1.5, 2], [1, 1, 3], [0, 3], []])
+    await fails({ input_ids: { data: [1, 2, 3], dims } }, ShapeError, /^input_ids/);
+  for (const row of [3, null, [], {}, "1"])
+    await fails({ input_ids: [[1, 2], row] }, InputError, /^input_ids\[1\] is not a row/);
+  await fails({ input_ids: [[1, null]] }, InputError, /^input_ids\[1\] is null/);
+  await fails({ input_ids: [[[1]]] }, InputError, /^input_ids\[0\]/);
   await fails({ input_ids: "text" }, InputError, /input_ids/);
   await fails({}, InputError, /input_ids/);
   await fails({ input_ids: [[1]], pixel_values: [[1]] }, InputError, /no input pixel_values/);
@@ -59,6 +66,8 @@ it("names what is wrong with an input, and answers rightly afterwards", async ()
     /no output "logits"; it has last_hidden_state/,
   );
   expect((await hidden(model, { input_ids: [[1, 2, 3]] })).data).toEqual(before.data);
+  const many = new Array<number[]>(150_000).fill([1]); // more than a call may have arguments
+  expect((await model.forward({ input_ids: many }, { outputs: [] })) as object).toEqual({});
 });
 
 it("names what is wrong with a model", async () => {
