@@ -1,3 +1,11 @@
+/**
+ * The entry for browsers: pages, module workers, and service workers where the bundle is one file (those forbid `import()`).
+ *
+ * The model that ships is files beside this one, and a bundler does not copy them: a bundled app serves a copy of
+ * `node_modules/wattention/models` and gives its URL, `pipeline("feature-extraction", new URL("/models/default-embedder/", location.href))`.
+ * @module
+ */
+
 import { usePlatform } from "../platform.ts";
 import { inlineModule } from "./inline.ts";
 
@@ -12,7 +20,8 @@ usePlatform({
       };
       port2.postMessage(0);
     }),
-  shippedModel: () => new URL("../../models/default-embedder/", import.meta.url),
+  // Right where this file is served from the package (a CDN, Vite's dev server); in a bundle it counts from the bundle.
+  shippedModel: () => new URL(/* @vite-ignore */ "../../models/default-embedder/", import.meta.url),
 });
 
 export * from "../index.ts";

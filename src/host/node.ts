@@ -1,3 +1,6 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+/** The entry for Node, Deno and Bun, whose types are those of every entry. */
+
 import { fileURLToPath } from "node:url";
 import { inflateRawSync } from "node:zlib";
 import { usePlatform } from "../platform.ts";

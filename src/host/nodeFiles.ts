@@ -1,24 +1,32 @@
 /** Files through node:fs, as Node, Deno and Bun have it. */
 
 import { type FileHandle, open, stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, isAbsolute, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { MissingFileError } from "../errors.ts";
+import { InputError, MissingFileError } from "../errors.ts";
 import type { ModelFolder } from "../format/source.ts";
 import type { ByteReader } from "../platform.ts";
 
 /** Linux reads no more than this at once. */
 const MOST = 2 ** 30;
 
-/** The folder at `path` (or `file:` URL), or the one around it where it is a weights file; undefined where nothing is. */
+/**
+ * The folder at `path` (or `file:` URL), or the one around it where it is a weights file; undefined where nothing is.
+ * @throws InputError where the host does not let us look (Deno without --allow-read) and the path can be nothing else
+ */
 export async function nodeFolder(path: string): Promise<ModelFolder | undefined> {
   let file = path;
   let directory: boolean;
   try {
     if (path.startsWith("file:")) file = fileURLToPath(path.replace(/[?#].*/, ""));
     directory = (await stat(file)).isDirectory();
-  } catch {
-    return; // Also where the host does not let us look: it may yet be a hub id.
+  } catch (cause) {
+    const { name, code, message } = cause as NodeJS.ErrnoException;
+    const refused = name === "NotCapable" || ["EACCES", "EPERM", "ERR_ACCESS_DENIED"].includes(code!);
+    // A hub id is to be had even where no file may be read.
+    if (refused && (isAbsolute(file) || /^(\.|file:)/.test(path)))
+      throw new InputError(`"${path}" cannot be read: ${message}`, { cause });
+    return;
   }
   const root = directory ? file : dirname(file);
   return {

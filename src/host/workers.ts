@@ -1,3 +1,11 @@
+/**
+ * The entry for workerd (Cloudflare Workers). A worker has no files: the model comes by URL or as bytes. From the worker's own
+ * static assets, which hold a copy of `node_modules/wattention/models`:
+ * `pipeline("feature-extraction", "https://assets/models/default-embedder/", { fetch: (url, init) => env.ASSETS.fetch(url, init) })`.
+ * @module
+ */
+
+import { InputError } from "../errors.ts";
 import { usePlatform } from "../platform.ts";
 
 // workerd compiles nothing at run time: a .wasm file is imported as a module, compiled when the worker is deployed.
@@ -10,7 +18,7 @@ usePlatform({
   module: async (build) => (await modules[build]()).default as unknown as WebAssembly.Module,
   pause: () => new Promise((resolve) => setTimeout(resolve)),
   shippedModel: () => {
-    throw new Error("a worker has no files: give the model as bytes, a URL or a hub id");
+    throw new InputError("a worker has no files: give the model as bytes, a URL or a hub id");
   },
 });
 
