@@ -1,7 +1,4 @@
-import { FormatError, InputError, ShapeError, UnsupportedOptionError } from "../errors.ts";
-import { byteReader, take } from "../format/read.ts";
-import { readHeader } from "../format/safetensors.ts";
-import { writeSafetensors } from "../format/writeSafetensors.ts";
+import { InputError, ShapeError, UnsupportedOptionError } from "../errors.ts";
 import { type Dims, Graph, pad, type Value } from "../graph/graph.ts";
 import { Program, type Residents } from "../graph/lower.ts";
 import { Dtype } from "../graph/op.ts";
@@ -23,8 +20,6 @@ export interface SearchOptions {
 
 /** Queries that are scored at once. */
 const QUERIES = 16;
-const FILE = "vector index";
-const METADATA = "wattention.ids";
 
 /**
  * Exact nearest neighbours by dot product: every vector is scored by the matmul kernel, the best are kept by the top-k kernel, in an
@@ -190,14 +185,12 @@ export class VectorIndex {
   }
 
   /** The index as a safetensors file: `vectors` [n, dim], ids (and `metadata`) in its metadata. */
-  save(metadata: Record<string, string> = {}): Promise<Uint8Array> {
+  async save(metadata: Record<string, string> = {}): Promise<Uint8Array> {
+    const { writeIndex } = await import("./indexFile.ts");
     return this.#engine.enqueue(() => {
       const data = new Float32Array(this.size * this.dim);
       for (let i = 0; i < this.size; i++) data.set(this.#row(i).get(), i * this.dim);
-      return writeSafetensors(
-        { vectors: new Tensor(data, [this.size, this.dim]) },
-        { ...metadata, [METADATA]: JSON.stringify(this.#ids) },
-      );
+      return writeIndex({ ids: this.#ids, vectors: new Tensor(data, [this.size, this.dim]), metadata });
     });
   }
 
@@ -206,24 +199,9 @@ export class VectorIndex {
     bytes: Uint8Array,
     options?: EngineOptions,
   ): Promise<{ index: VectorIndex; metadata: Readonly<Record<string, string>> }> {
-    const reader = byteReader(bytes);
-    const { tensors, metadata, start } = await readHeader(reader, FILE);
-    const info = tensors.get("vectors");
-    if (tensors.size !== 1 || info?.dtype !== "F32" || info.shape.length !== 2)
-      throw new FormatError(FILE, "has no vectors [n, dim] of F32 alone");
-    const [n, dim] = info.shape;
-    let ids: unknown;
-    try {
-      ids = JSON.parse(metadata[METADATA]);
-    } catch {
-      throw new FormatError(FILE, `its ${METADATA} are no JSON`);
-    }
-    if (!Array.isArray(ids) || ids.length !== n || ids.some((id) => typeof id !== "string"))
-      throw new FormatError(FILE, `needs ${n} ids`);
-    const data = await take(reader, n * dim * 4);
-    if (data.length < n * dim * 4) throw new FormatError(FILE, "is cut off", start + data.length);
-    const index = await VectorIndex.create(dim, options);
-    await index.add(ids, { data: new Float32Array(data.buffer, 0, n * dim), dims: [n, dim] });
+    const { ids, vectors, metadata } = await (await import("./indexFile.ts")).readIndex(bytes);
+    const index = await VectorIndex.create(vectors.dims[1], options);
+    await index.add(ids, vectors);
     return { index, metadata };
   }
 
