@@ -34,8 +34,8 @@ export async function readIndex(bytes: Uint8Array): Promise<IndexFile> {
   } catch {
     throw new FormatError(FILE, `its ${METADATA} are no JSON`);
   }
-  if (!Array.isArray(ids) || ids.length !== n || ids.some((id) => typeof id !== "string"))
-    throw new FormatError(FILE, `needs ${n} ids`);
+  if (!Array.isArray(ids) || ids.length !== n || new Set(ids).size !== n || ids.some((id) => typeof id !== "string"))
+    throw new FormatError(FILE, `needs ${n} different ids`);
   const data = await take(reader, n * dim * 4);
   if (data.length < n * dim * 4) throw new FormatError(FILE, "is cut off", start + data.length);
   return { ids, vectors: new Tensor(new Float32Array(data.buffer, 0, n * dim), info.shape), metadata };

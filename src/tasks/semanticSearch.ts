@@ -20,8 +20,9 @@ const METADATA = "wattention.texts";
 /** Texts that can be searched by meaning: a model and an exact index over what it makes of them. */
 export class SemanticSearch {
   readonly #extract: FeatureExtraction;
-  #index: VectorIndex | undefined;
-  readonly #texts = new Map<string, string>();
+  /** Made with the first documents: a promise, so that two calls at once make one. */
+  #index: Promise<VectorIndex> | undefined;
+  #texts = new Map<string, string>();
 
   constructor(extract: FeatureExtraction) {
     this.#extract = extract;
@@ -46,8 +47,8 @@ export class SemanticSearch {
       all.map((d) => d.text),
       options,
     );
-    this.#index ??= await VectorIndex.create(vectors.dims[1]);
-    await this.#index.add(
+    this.#index ??= VectorIndex.create(vectors.dims[1]);
+    await (await this.#index).add(
       all.map((d) => d.id),
       vectors,
     );
@@ -61,21 +62,22 @@ export class SemanticSearch {
   ): Promise<Q extends string ? Found[] : Found[][]> {
     const queries = typeof query === "string" ? [query] : (query as readonly string[]);
     const vectors = queries.length ? await this.#embed(queries, options) : undefined;
-    const hits =
-      vectors && this.#index ? await this.#index.search(vectors, { top_k, ...options }) : queries.map(() => []);
+    const index = await this.#index;
+    const hits = vectors && index ? await index.search(vectors, { top_k, ...options }) : queries.map(() => []);
     const found = hits.map((list) => list.map(({ id, score }) => ({ id, score, text: this.#texts.get(id)! })));
     return (typeof query === "string" ? found[0] : found) as never;
   }
 
   /** Removes documents; says how many there were. */
   async remove(ids: readonly string[]): Promise<number> {
-    for (const id of ids) this.#texts.delete(id);
-    return (await this.#index?.remove(ids)) ?? 0;
+    const removed = (await (await this.#index)?.remove(ids)) ?? 0;
+    for (const id of ids) this.#texts.delete(id); // now: searches queued before have taken their texts
+    return removed;
   }
 
   /** Vectors and texts as one safetensors file. */
   async save(): Promise<Uint8Array> {
-    const index = this.#index ?? (await VectorIndex.create(1));
+    const index = await (this.#index ?? VectorIndex.create(1));
     return index.save({ [METADATA]: JSON.stringify([...this.#texts]) });
   }
 
@@ -87,18 +89,25 @@ export class SemanticSearch {
       texts = JSON.parse(metadata[METADATA]);
     } catch {}
     const good = (t: unknown) => Array.isArray(t) && t.length === 2 && index.has(t[0]) && typeof t[1] === "string";
-    if (!Array.isArray(texts) || texts.length !== index.size || !texts.every(good)) {
+    const map = Array.isArray(texts) && texts.every(good) ? new Map<string, string>(texts) : undefined;
+    if (map?.size !== index.size) {
       index.dispose();
       throw new FormatError("semantic search", `needs a text for each of its ${index.size} ids`);
     }
-    this.#index?.dispose();
-    this.#index = index.size ? index : undefined;
-    this.#texts.clear();
-    for (const [id, text] of texts) this.#texts.set(id, text);
+    this.#drop();
+    this.#index = index.size ? Promise.resolve(index) : undefined;
+    this.#texts = map;
+  }
+
+  #drop(): void {
+    this.#index?.then(
+      (index) => index.dispose(),
+      () => {},
+    );
   }
 
   dispose(): void {
-    this.#index?.dispose();
+    this.#drop();
     this.#extract.dispose();
   }
 

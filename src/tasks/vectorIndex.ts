@@ -1,8 +1,9 @@
-import { InputError, ShapeError, UnsupportedOptionError } from "../errors.ts";
+import { InputError, UnsupportedOptionError } from "../errors.ts";
 import { type Dims, Graph, pad, type Value } from "../graph/graph.ts";
 import { Program, type Residents } from "../graph/lower.ts";
 import { Dtype } from "../graph/op.ts";
 import { align } from "../graph/plan.ts";
+import { checked } from "../nn/attention.ts";
 import { BASE, Engine, type EngineOptions } from "../runtime/engine.ts";
 import { Tensor, type TensorLike } from "../tensor.ts";
 
@@ -70,10 +71,8 @@ export class VectorIndex {
    */
   add(ids: readonly string[], vectors: TensorLike): Promise<void> {
     const { dim } = this;
-    const [n, d] = vectors.dims;
-    if (vectors.dims.length !== 2 || d !== dim || n !== ids.length)
-      throw new ShapeError("vectors", [ids.length, dim], vectors.dims);
-    if (new Set(ids).size !== n || ids.some((id) => typeof id !== "string"))
+    checked("vectors", vectors, [ids.length, dim]);
+    if (new Set(ids).size !== ids.length || ids.some((id) => typeof id !== "string"))
       throw new InputError("ids must be strings, each once");
     const data = Float32Array.from(vectors.data);
     const bad = data.findIndex((x) => !Number.isFinite(x));
@@ -135,8 +134,9 @@ export class VectorIndex {
   search(query: TensorLike, options?: SearchOptions): Promise<Hit[][]> {
     const { dim } = this;
     const { top_k = 5, signal } = options ?? {};
-    const [n, d] = query.dims.length === 1 ? [1, ...query.dims] : query.dims;
-    if (d !== dim || query.dims.length > 2) throw new ShapeError("query", [n, dim], query.dims);
+    const one = query?.dims?.length === 1;
+    checked("query", query, one ? [dim] : [null, dim]);
+    const n = one ? 1 : query.dims[0];
     if (!(Number.isInteger(top_k) && top_k > 0))
       throw new UnsupportedOptionError("top_k", top_k, ["a positive integer"]);
     return this.#engine.enqueue(async () => {

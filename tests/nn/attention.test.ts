@@ -121,7 +121,7 @@ describe("MultiheadAttention", () => {
       expect(() => new MultiheadAttention(8, 2, { kdim: n })).toThrow(/^kdim/);
       expect(() => new MultiheadAttention(8, 2, { vdim: n })).toThrow(/^vdim/);
     }
-    expect(() => new MultiheadAttention(8, 3)).toThrow(/^num_heads: 3 .* a divisor of embed_dim 8/);
+    expect(() => new MultiheadAttention(8, 3)).toThrow(/^num_heads: 3 .*"a divisor of embed_dim 8"/);
   });
 
   it("gives the same from packed, separate and Linear weights", async () => {
