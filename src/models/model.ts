@@ -69,11 +69,11 @@ async function open(
   const { architecture, head } = await architectureOf(config);
   const checkpoints: Checkpoint[] = [];
   try {
-    checkpoints.push(await openCheckpoint(folder, { signal, prefix }));
+    checkpoints.push(renamed(await openCheckpoint(folder, { signal, prefix }), today));
     const shapes = new Map(checkpoints[0].tensors as ReadonlyMap<string, { shape: readonly number[] }>);
     for (const module of modules) {
       const checkpoint = await openCheckpoint(folder, { signal, prefix: module });
-      checkpoints.push(prefixed(checkpoint, module));
+      checkpoints.push(renamed(checkpoint, (name) => module + name)); // so that two modules do not clash
       for (const [name, info] of checkpoints.at(-1)!.tensors) shapes.set(name, info);
     }
     const graph = new Graph(shapes);
@@ -96,13 +96,19 @@ async function open(
   }
 }
 
-/** A module's tensors under the module's name, so that two modules do not clash. */
-function prefixed(checkpoint: Checkpoint, prefix: string): Checkpoint {
-  const tensors = new Map([...checkpoint.tensors].map(([name, t]) => [prefix + name, { ...t, name: prefix + name }]));
+/** Google's first files, bert-base-uncased among them, call what a norm multiplies by and adds gamma and beta. */
+const today = (name: string) =>
+  name.replace(/LayerNorm\.gamma$/, "LayerNorm.weight").replace(/LayerNorm\.beta$/, "LayerNorm.bias");
+
+/** The same tensors under other names. */
+function renamed(checkpoint: Checkpoint, rename: (name: string) => string): Checkpoint {
+  const tensors = new Map(
+    Array.from(checkpoint.tensors.values(), (t) => [rename(t.name), { ...t, name: rename(t.name) }]),
+  );
   return {
     ...checkpoint,
     tensors,
-    stream: (sink, options) => checkpoint.stream((info) => sink({ ...info, name: prefix + info.name }), options),
+    stream: (sink, options) => checkpoint.stream((info) => sink({ ...info, name: rename(info.name) }), options),
   };
 }
 

@@ -27,7 +27,9 @@ export async function architectureOf(config: Config): Promise<{ architecture: Ar
   if (!Object.hasOwn(ARCHITECTURES, model_type)) throw new UnsupportedModelError(model_type, supportedModels());
   const architecture = await ARCHITECTURES[model_type]();
   const [name] = config.strings("architectures");
-  const task = /For(\w+)$/.exec(name ?? "")?.[1].replace("PreTraining", "MaskedLM");
+  const named = /For(\w+)$/.exec(name ?? "")?.[1];
+  // Pre-training is the masked head and one more; ELECTRA's is a discriminator, of which we have the body.
+  const task = named === "PreTraining" ? (model_type === "electra" ? undefined : "MaskedLM") : named;
   if (task && !Object.hasOwn(architecture.heads, task)) {
     throw new UnsupportedOptionError(`${config.file}: architectures`, name, [
       "…Model",
