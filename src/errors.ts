@@ -5,13 +5,14 @@
 
 /** Base class of all errors of this package. */
 export class WattentionError extends Error {
-  override get name(): string {
-    return this.constructor.name;
-  }
+  // Written out, here and below: minifiers rename classes.
+  override readonly name: string = "WattentionError";
 }
 
 /** A file is not what its format says: truncated, lying or malformed. `offset` is the byte offset in `file`, where one is known. */
 export class FormatError extends WattentionError {
+  override readonly name = "FormatError";
+
   constructor(
     readonly file: string,
     detail: string,
@@ -23,6 +24,8 @@ export class FormatError extends WattentionError {
 
 /** A file that the model needs is not there. */
 export class MissingFileError extends WattentionError {
+  override readonly name = "MissingFileError";
+
   constructor(
     readonly file: string,
     readonly source: string,
@@ -34,6 +37,8 @@ export class MissingFileError extends WattentionError {
 
 /** A server gave an error instead of a file (`status`), or the connection failed (`cause`). */
 export class FetchError extends WattentionError {
+  override readonly name = "FetchError";
+
   constructor(
     readonly url: string,
     readonly status?: number,
@@ -45,6 +50,8 @@ export class FetchError extends WattentionError {
 
 /** A tensor has other dims than its place asks for. `null` in `expected` stands for any size. */
 export class ShapeError extends WattentionError {
+  override readonly name = "ShapeError";
+
   constructor(
     readonly tensor: string,
     readonly expected: readonly (number | string | null)[],
@@ -56,6 +63,8 @@ export class ShapeError extends WattentionError {
 
 /** The checkpoint lacks tensors that the architecture needs, or holds tensors that it has no place for. */
 export class WeightsError extends WattentionError {
+  override readonly name = "WeightsError";
+
   constructor(
     readonly missing: readonly string[],
     readonly unexpected: readonly string[],
@@ -70,6 +79,8 @@ export class WeightsError extends WattentionError {
 
 /** `config.json` names an architecture that this package does not have. */
 export class UnsupportedModelError extends WattentionError {
+  override readonly name = "UnsupportedModelError";
+
   constructor(
     readonly model_type: string,
     readonly supported: readonly string[],
@@ -80,6 +91,8 @@ export class UnsupportedModelError extends WattentionError {
 
 /** An option, of a config or of a call, has a value that this package does not have or that makes no sense. */
 export class UnsupportedOptionError extends WattentionError {
+  override readonly name = "UnsupportedOptionError";
+
   constructor(
     readonly option: string,
     readonly value: unknown,
@@ -95,6 +108,8 @@ export class UnsupportedOptionError extends WattentionError {
 
 /** A plan needs more bytes than the engine may have. */
 export class MemoryLimitError extends WattentionError {
+  override readonly name = "MemoryLimitError";
+
   constructor(
     readonly needed: number,
     readonly limit: number,
@@ -105,6 +120,8 @@ export class MemoryLimitError extends WattentionError {
 
 /** An id of the input lies outside the table it indexes. */
 export class TokenOutOfRangeError extends WattentionError {
+  override readonly name = "TokenOutOfRangeError";
+
   constructor(
     readonly position: number,
     readonly id: number,
@@ -117,6 +134,8 @@ export class TokenOutOfRangeError extends WattentionError {
 
 /** A sequence is longer than the model has positions for. */
 export class InputTooLongError extends WattentionError {
+  override readonly name = "InputTooLongError";
+
   constructor(
     readonly length: number,
     readonly limit: number,
@@ -126,13 +145,19 @@ export class InputTooLongError extends WattentionError {
 }
 
 /** An argument of a call is not usable: a missing input, a wrong type, an empty list. */
-export class InputError extends WattentionError {}
+export class InputError extends WattentionError {
+  override readonly name = "InputError";
+}
 
 /** The engine was disposed, or WebAssembly (or a feature of it that is needed) is missing, or the module trapped. */
-export class EngineError extends WattentionError {}
+export class EngineError extends WattentionError {
+  override readonly name = "EngineError";
+}
 
 /** The caller's AbortSignal fired. `cause` is the signal's reason. */
 export class AbortError extends WattentionError {
+  override readonly name = "AbortError";
+
   constructor(reason?: unknown) {
     super("the operation was aborted", { cause: reason });
   }

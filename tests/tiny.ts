@@ -27,9 +27,10 @@ export function tinyBert({
     const data = Float32Array.from({ length: dims.reduce((a, b) => a * b) }, () => around + (next() - 0.5) * 0.6);
     tensors[name] = new Tensor(data, dims);
   };
-  const linear = (name: string, out: number, width: number) => (
-    put(`${name}.weight`, [out, width]), put(`${name}.bias`, [out])
-  );
+  const linear = (name: string, out: number, width: number) => {
+    put(`${name}.weight`, [out, width]);
+    put(`${name}.bias`, [out]);
+  };
   const norm = (name: string) => {
     put(`${name}.weight`, [hidden], 1);
     put(`${name}.bias`, [hidden]);
