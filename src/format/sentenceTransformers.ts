@@ -73,10 +73,9 @@ export async function readSentenceTransformer(
     const kind = nameOf(module.get("type", (type) => wanted.includes(nameOf(type)), wanted));
     if (i === 0) transformer = prefix;
     else if (kind !== "Dropout") {
-      // A Normalize has nothing to say, and some servers answer badly when asked for what they do not have.
-      const config = kind === "Normalize" ? new Config({}) : await read(`${prefix}config.json`);
-      if (!config) throw new MissingFileError(`${prefix}config.json`, folder.name);
-      modules.push(readModule(kind, prefix, config));
+      const config = await read(`${prefix}config.json`);
+      if (!config && kind !== "Normalize") throw new MissingFileError(`${prefix}config.json`, folder.name);
+      modules.push(readModule(kind, prefix, config ?? new Config({})));
     }
   }
 
