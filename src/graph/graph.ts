@@ -84,6 +84,9 @@ export interface AttentionOptions {
   k_offsets?: Value;
 }
 
+/** Some thousand layers: what a lying config may cost. */
+const MOST_NODES = 1 << 15;
+
 /** Builds a model's graph. Every value is a matrix of f32 (or a column of i32) with rows that may be symbolic; nothing is computed here. */
 export class Graph {
   readonly #weights = new Map<string, Weight>();
@@ -137,7 +140,9 @@ export class Graph {
     return { kind: "constant", data, rows, cols: data.length / rows };
   }
 
+  /** @throws UnsupportedOptionError if a config asks for more ops than any model has */
   node(op: Node["op"], rows: Dim, cols: number, inputs: Node["inputs"], attrs: Node["attrs"] = {}): Node {
+    if (this.nodes.length >= MOST_NODES) throw new UnsupportedOptionError("ops", "more", [`up to ${MOST_NODES}`]);
     const node: Node = {
       kind: "node",
       op,

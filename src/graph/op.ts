@@ -33,7 +33,7 @@ export const enum Op {
   top_k = 16,
 }
 
-/** Of matmul's epilogue, unary and glu. All of them keep 0 at 0, but for sigmoid and exp, which only `unary` takes. */
+/** Of matmul's epilogue, unary and glu. All of them keep 0 at 0, but for sigmoid, which only `unary` takes. */
 export const enum Activation {
   none = 0,
   gelu = 1,

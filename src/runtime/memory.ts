@@ -1,4 +1,4 @@
-import { MemoryLimitError } from "../errors.ts";
+import { MemoryLimitError, UnsupportedOptionError } from "../errors.ts";
 
 const PAGE = 65536;
 /** Readable bytes behind the last buffer: kernels may load whole vectors past a row's end. */
@@ -9,10 +9,12 @@ export class Memory {
   readonly limit: number;
   readonly memory: WebAssembly.Memory;
 
-  /** `limit`: bytes that the memory may grow to, 4 GiB at most. */
+  /** `limit`: bytes that the memory may grow to, 4 GiB at most. @throws UnsupportedOptionError if it is no such number */
   constructor(limit = 65536 * PAGE) {
+    if (!(typeof limit === "number" && limit >= PAGE && limit <= 65536 * PAGE))
+      throw new UnsupportedOptionError("memory_limit", limit, [`bytes from ${PAGE} to ${65536 * PAGE}`]);
     this.limit = Math.floor(limit / PAGE) * PAGE;
-    this.memory = new WebAssembly.Memory({ initial: 1, maximum: Math.max(1, this.limit / PAGE) });
+    this.memory = new WebAssembly.Memory({ initial: 1, maximum: this.limit / PAGE });
   }
 
   /** Whole pages that hold `bytes` and the guard behind them. */

@@ -1,7 +1,7 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { expect, it } from "vitest";
-import { loadModel, MemoryLimitError, plan, type Tensor } from "../../src/host/node.ts";
+import { loadModel, MemoryLimitError, plan, type Tensor, UnsupportedOptionError } from "../../src/host/node.ts";
 import { random } from "../graph/random.ts";
 import { tinyBert } from "../tiny.ts";
 
@@ -68,4 +68,31 @@ it("what does not fit fails before it runs, with both numbers, and the engine go
   expect((error as MemoryLimitError).limit).toBeLessThanOrEqual(2_000_000);
   expect((await model.forward({ input_ids: [[1, 2]] })).last_hidden_state).toMatchObject({ dims: [1, 2, 24] });
   await expect(loadModel(files, { memory_limit: 65_536 })).rejects.toBeInstanceOf(MemoryLimitError);
+});
+
+it("a limit that is none is refused by name", async () => {
+  for (const memory_limit of [0, -1, 65_535, 2 ** 32 + 1, Number.NaN, Number.POSITIVE_INFINITY, "2gb" as never])
+    await expect(loadModel(tinyBert(), { memory_limit })).rejects.toThrow(/^memory_limit/);
+  await expect(loadModel(tinyBert(), { memory_limit: -1 })).rejects.toBeInstanceOf(UnsupportedOptionError);
+});
+
+it("a plan beyond 4 GiB is a number, and a run of it an error with both numbers", async () => {
+  const model = await loadModel(tinyBert({ positions: 4096 }));
+  const shape = { batch: 64, length: 4096 };
+  const { total } = model.plan(shape, ["attentions"]); // 2 layers of 64 · 3 · 4096² probabilities: sizes and offsets beyond 32 bits
+  expect(total).toBeGreaterThan(64 * 3 * 4096 ** 2 * 4 * 2);
+  expect(model.plan({ length: 2 ** 40 }).total).toBeGreaterThan(2 ** 40);
+  const input_ids = new Array<number[]>(shape.batch).fill(new Array<number>(shape.length).fill(1));
+  const error = await model.forward({ input_ids }, { outputs: ["attentions"] }).catch((e: unknown) => e);
+  expect(error).toBeInstanceOf(MemoryLimitError);
+  expect(error).toMatchObject({ needed: total, limit: 2 ** 32 });
+  expect((await model.forward({ input_ids: [[1, 2]] })).last_hidden_state).toMatchObject({ dims: [1, 2, 24] });
+});
+
+it("a config that asks for a million layers is refused at once", async () => {
+  for (const model_type of ["bert", "albert"]) {
+    const { config, weights } = tinyBert();
+    const lying = { ...(config as object), model_type, embedding_size: 24, num_hidden_layers: 2 ** 20 };
+    await expect(loadModel({ config: lying, weights })).rejects.toThrow(/^ops: "more" .* 32768/);
+  }
 });
