@@ -86,9 +86,9 @@ const foldEpilogues: Step = (node, _original, out, alone) => {
   return node;
 };
 
-/** A matmul over weights with nothing folded in. */
+/** A matmul over weights that can lie under others, with nothing folded in. */
 function isPlain(n: Node): boolean {
-  const weight = (v: Value | undefined) => !v || v.kind === "weight";
+  const weight = (v: Value | undefined) => !v || (v.kind === "weight" && !v.transposed);
   return open(n, Op.matmul) && !n.attrs.activation && weight(n.inputs.b) && weight(n.inputs.bias);
 }
 

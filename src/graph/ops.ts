@@ -51,6 +51,9 @@ function bits(x: number): number {
 }
 const each = <T>(n: number, make: (i: number) => T): T[] => Array.from({ length: n }, (_, i) => make(i));
 
+/** Numbers of a matrix that one record of a matmul reads: some 8 ms for the fewest rows that an op is cut into. */
+const PART_WEIGHTS = 1 << 23;
+
 const norm: OpInfo = {
   emit: ({ inputs: i, attrs, cols }, p) => ({
     [Norm.x]: p.at(i.x),
@@ -83,19 +86,26 @@ export const ops: { readonly [op: number]: OpInfo } = {
       const { heads = 1, activation = 0 } = n.attrs;
       const cols = n.cols / heads;
       const k = a!.cols / heads;
-      return each(heads, (h) => ({
-        [Head.out]: p.at(n) + h * cols * 4,
-        [Matmul.a]: p.at(a) + h * k * 4,
-        [Matmul.b]: p.at(b) + h * cols * k * 4,
-        [Matmul.bias]: p.at(bias),
-        [Matmul.residual]: p.at(residual),
-        [Matmul.n]: cols,
-        [Matmul.k]: k,
-        [Matmul.ldo]: p.ld(n),
-        [Matmul.lda]: p.ld(a),
-        [Matmul.ldr]: p.ld(residual),
-        [Matmul.activation]: activation,
-      }));
+      // An op is cut by rows, and a wide one by records too, so that none keeps the event loop waiting.
+      const step = Math.max(8, (PART_WEIGHTS / k) & ~7);
+      return each(heads * Math.ceil(cols / step), (i) => {
+        const h = i % heads;
+        const first = Math.floor(i / heads) * step;
+        const column = h * cols + first;
+        return {
+          [Head.out]: p.at(n) + column * 4,
+          [Matmul.a]: p.at(a) + h * k * 4,
+          [Matmul.b]: p.at(b) + column * k * 4,
+          [Matmul.bias]: bias ? p.at(bias) + column * 4 : 0,
+          [Matmul.residual]: residual ? p.at(residual) + column * 4 : 0,
+          [Matmul.n]: Math.min(step, cols - first),
+          [Matmul.k]: k,
+          [Matmul.ldo]: p.ld(n),
+          [Matmul.lda]: p.ld(a),
+          [Matmul.ldr]: p.ld(residual),
+          [Matmul.activation]: activation,
+        };
+      });
     },
     flops: (n, size) => (2 * size(n.rows) * n.cols * n.inputs.a!.cols) / (n.attrs.heads ?? 1),
   },

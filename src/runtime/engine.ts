@@ -162,12 +162,13 @@ export class Engine {
       while (i < steps.length && (i === from || ms + expected(steps[i]) < CALL)) ms += expected(steps[i++]);
       const { first } = steps[from];
       const { last } = steps[i - 1];
-      const parts = Math.min(Math.ceil(ms / CALL), Math.ceil(steps[from].rows / PART_ROWS));
-      if (parts <= 1) await call(steps.slice(from, i), first, last, 1);
-      // One op alone: cut by rows, and by records where it has several.
+      // One op alone may be cut: by rows, and by records where it has several.
+      const parts = Math.max(1, Math.min(Math.ceil(ms / CALL), Math.ceil(steps[from].rows / PART_ROWS)));
+      const records = ms > CALL ? last - first : 1;
+      if (parts * records === 1) await call(steps.slice(from, i), first, last, 1);
       else
         for (let r = first; r < last; r++)
-          for (let p = 0; p < parts; p++) await call([steps[from]], r, r + 1, 1 / parts / (last - first), p, parts);
+          for (let p = 0; p < parts; p++) await call([steps[from]], r, r + 1, 1 / parts / records, p, parts);
     }
   }
 

@@ -6,6 +6,7 @@ import type { Dims, Node, Value } from "../graph/graph.ts";
 import { type Bound, bytesOf, Program, type Step } from "../graph/lower.ts";
 import type { Op } from "../graph/op.ts";
 import { align } from "../graph/plan.ts";
+import { platform } from "../platform.ts";
 import { BASE, type Block, Engine, type EngineOptions } from "./engine.ts";
 import { Memory } from "./memory.ts";
 import { Weights } from "./weights.ts";
@@ -162,6 +163,7 @@ export class Session {
       const start = performance.now();
       await engine.run(bound.at, [step], signal);
       profiled.push(measured(step, performance.now() - start));
+      await platform().pause(); // ops that are short each are long together
     }
     profile(profiled);
   }

@@ -89,3 +89,16 @@ it("what a clock says of short runs never makes a later run long: calls of the m
     performance.now = now;
   }
 });
+
+it("a profile gives the event loop a turn after each op", async () => {
+  const model = await loadModel(tinyBert());
+  let turns = 0;
+  let tick = setImmediate(function again() {
+    turns++;
+    tick = setImmediate(again);
+  });
+  const steps = await model.profile({ input_ids: [new Array<number>(64).fill(1)] });
+  clearImmediate(tick);
+  expect(steps.length).toBeGreaterThan(10);
+  expect(turns).toBeGreaterThanOrEqual(steps.length - 1);
+});
