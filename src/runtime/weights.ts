@@ -52,7 +52,8 @@ export class Weights implements Residents {
       }
     }
     let at = align(from);
-    for (const v of values) {
+    for (const v of [...values].sort((a, b) => +(b.kind === "stack") - +(a.kind === "stack"))) {
+      if (this.#at.has(v)) continue;
       this.#at.set(v, at);
       const panels = this.#panels.has(v);
       if (v.kind === "constant") this.#constants.push(v);
@@ -61,6 +62,9 @@ export class Weights implements Residents {
         let first = 0;
         for (const { weight, size } of v.parts) {
           if (weight) this.#land(weight, panels ? at : at + first * 4, panels ? first : 0, panels);
+          // A weight that is also used by itself lies nowhere else, if its vectors are whole here.
+          if (weight && !((first | size) & 7) && panels === this.#panels.has(weight))
+            this.#at.set(weight, at + first * 4 * (panels ? v.cols : 1));
           first += size;
         }
       }
@@ -130,8 +134,7 @@ export class Weights implements Residents {
       window: () => engine.memory.u8(window, rows * bytes),
       flush: (filled) => {
         const n = filled / bytes;
-        if (weight.kernel > 1)
-          for (let r = 0; r < n; r++) turn(engine.memory.u8(window + r * bytes, bytes), size, weight.kernel);
+        if (weight.kernel > 1) turn(engine.memory.u8(window, filled), size, width, weight.kernel);
         for (const { at, first, panels } of landings) {
           const ld = pad(weight.cols);
           if (panels && weight.transposed) engine.exports.pack_columns(at, window, row, n, width, weight.cols, dtype);
@@ -150,13 +153,12 @@ export class Weights implements Residents {
   }
 }
 
-/** Turns a row [in, kernel] of numbers of `size` bytes into [kernel, in]. */
-function turn(row: Uint8Array, size: number, kernel: number): void {
-  const from = row.slice();
-  const width = row.length / size / kernel;
-  for (let k = 0; k < kernel; k++)
-    for (let i = 0; i < width; i++)
-      row.set(from.subarray((i * kernel + k) * size, (i * kernel + k + 1) * size), (k * width + i) * size);
+/** Turns rows [in, kernel] of numbers of `size` bytes, `width` in all, into [kernel, in]. */
+function turn({ buffer, byteOffset, length }: Uint8Array, size: number, width: number, kernel: number): void {
+  const to = new (size === 4 ? Uint32Array : Uint16Array)(buffer as ArrayBuffer, byteOffset, length / size);
+  const from = to.slice();
+  for (let row = 0; row < to.length; row += width)
+    for (let k = 0, at = row; k < kernel; k++) for (let i = k; i < width; i += kernel) to[at++] = from[row + i];
 }
 
 /** Numbers in a row of the file: a row of the matrix, or a column where it is stored transposed. */

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
 import { checkpointOf } from "../../src/format/tensors.ts";
-import { Graph } from "../../src/graph/graph.ts";
+import { Graph, type Value } from "../../src/graph/graph.ts";
 import { Session } from "../../src/runtime/session.ts";
 import { Tensor } from "../../src/tensor.ts";
 import { random } from "./random.ts";
@@ -77,4 +77,42 @@ it("layers that share their weights share the stack that these become", async ()
     );
   };
   expect(await bytes(5)).toBe(await bytes(1));
+});
+
+it("a weight that is part of a stack and also used by itself lies once, and serves both", async () => {
+  for (const size of [16, 12]) {
+    const names = ["q", "k", "v"];
+    const all = tensors(
+      Object.fromEntries([
+        ["table", [5, 16]],
+        ...names.flatMap((n) => [
+          [`${n}.weight`, [size, 16]],
+          [`${n}.bias`, [size]],
+        ]),
+      ]),
+    );
+    const g = graphOf(all);
+    const project = (x: Value, n: string) =>
+      g.linear(x, g.weight(`${n}.weight`, [size, 16]), g.weight(`${n}.bias`, [size]));
+    const x = g.add(g.input("x", "T", "f32", 16), g.input("x", "T", "f32", 16));
+    const [q, k, v] = names.map((n) => project(x, n));
+    const rows = project(g.weight("table", [5, 16]), "k");
+    const out = g.add(g.add(g.mul(q, k), v), g.embed(g.input("ids", "T"), rows));
+    const session = await Session.load({ nodes: g.nodes, outputs: { out } }, [checkpointOf(all)]);
+    const input = Float32Array.from({ length: 48 }, (_, i) => Math.sin(i));
+    const got = await session.run(["out"], dims, { x: input, ids: Int32Array.of(4, 0, 2) }, ([v], copy) => copy(v));
+    const dot = (n: string, row: ArrayLike<number>, c: number) =>
+      Array.from(row).reduce((s, x, i) => s + x * (all[`${n}.weight`].data[c * 16 + i] as number), 0) +
+      (all[`${n}.bias`].data[c] as number);
+    [4, 0, 2].forEach((id, t) => {
+      const x = input.slice(t * 16, t * 16 + 16).map((v) => 2 * v);
+      const row = all.table.data.slice(id * 16, id * 16 + 16) as Float32Array;
+      for (let c = 0; c < size; c++)
+        expect(got[t * size + c]).toBeCloseTo(dot("q", x, c) * dot("k", x, c) + dot("v", x, c) + dot("k", row, c), 4);
+    });
+    const alone = session.layout.weights.at(g.weight("k.weight", [size, 16]))!;
+    const bytes = 2 * size * 16 * 4; // v takes the sum as its residual, q and k are stacked
+    expect(alone - session.layout.weights.from < bytes).toBe(size === 16);
+    session.dispose();
+  }
 });
