@@ -1,4 +1,4 @@
-import { ShapeError, UnsupportedOptionError } from "../errors.ts";
+import { InputError, ShapeError, UnsupportedOptionError } from "../errors.ts";
 import { type AttentionOptions, type Dims, Graph, type Value } from "../graph/graph.ts";
 import { sharedEngine } from "../runtime/engine.ts";
 import { type RunInputs, Session } from "../runtime/session.ts";
@@ -71,8 +71,12 @@ export function additive(given: readonly GivenMask[], full: readonly number[]): 
     const dims = [...new Array<number>(Math.max(0, 4 - own.length)).fill(1), ...own];
     if (dims.length > 4 || dims.some((d, i) => d !== 1 && d !== full[i])) throw new ShapeError(name, full, own);
     checked(name, mask, own);
-    const score = (x: number) =>
-      mask.data instanceof Float32Array ? x : +(x !== 0) === sees ? 0 : Number.NEGATIVE_INFINITY;
+    const score = (x: number) => {
+      if (mask.data instanceof Float32Array) return x;
+      // Scores in a plain array would else be taken for flags, and turned round.
+      if (+x !== 0 && +x !== 1) throw new InputError(`${name} holds ${x}: only a Float32Array is added to scores`);
+      return +x === sees ? 0 : Number.NEGATIVE_INFINITY;
+    };
     const at = (index: readonly number[]) => dims.reduce((n, d, i) => n * d + (d === 1 ? 0 : index[i]), 0);
     return [{ dims, at, step: dims[3] === 1 ? 0 : 1, score, data: mask.data }];
   });
@@ -91,7 +95,7 @@ export function additive(given: readonly GivenMask[], full: readonly number[]): 
 }
 
 export interface AttentionCallOptions {
-  /** [Tq, Tk] or anything that broadcasts to [B, H, Tq, Tk]. Integers: 1 lets the query see the key. Float32Array: added to the scores. */
+  /** [Tq, Tk] or anything that broadcasts to [B, H, Tq, Tk]. Of 0 and 1: 1 lets the query see the key. Float32Array: added to the scores. */
   mask?: TensorLike;
   /** A query sees keys up to its own place, the last query standing beside the last key. */
   causal?: boolean;
@@ -109,7 +113,7 @@ export interface AttentionCallOptions {
  * softmax(q · kᵀ · scale + mask) · v, as torch.nn.functional.scaled_dot_product_attention: q [B, H, Tq, D], k [B, KV, Tk, D], v [B, KV, Tk, Dv];
  * H is a multiple of KV (grouped queries). Leading axes may be missing. A query that sees no key gives zeros.
  * @returns out [B, H, Tq, Dv], probs [B, H, Tq, Tk]
- * @throws ShapeError, UnsupportedOptionError
+ * @throws ShapeError, InputError, UnsupportedOptionError
  */
 export async function scaledDotProductAttention(
   q: TensorLike,
@@ -130,8 +134,10 @@ export async function scaledDotProductAttention(
   if (!kv || h % kv) throw new ShapeError("k", [b, `a divisor of ${h}`, tk, d], full(k).dims);
   if (window !== undefined && !(Number.isInteger(window) && window > 0 && causal))
     throw new UnsupportedOptionError("window", window, ["a positive integer, with causal"]);
-  const dims = [b, h, tq, dv];
-  if (!b || !h || !tq || !dv || !d) return { out: new Tensor(new Float32Array(b * h * tq * dv), q.dims.with(-1, dv)) };
+  if (!d || !dv) throw new ShapeError(d ? "v" : "q", ["B", "H", "T", "1 or more"], (d ? v : q).dims);
+  const shape = (t: Float32Array, last: number) => new Tensor(t, [...[b, h, tq].slice(4 - lead), last]);
+  const nothing = (last: number) => shape(new Float32Array(0), last);
+  if (!b || !h || !tq) return { out: nothing(dv), probs: probs ? nothing(tk) : undefined };
   const bias = additive([{ name: "mask", mask, sees: 1 }], [b, h, tq, tk]);
 
   const g = new Graph(new Map());
@@ -156,7 +162,6 @@ export async function scaledDotProductAttention(
       mask: bias?.data,
     };
     const [o, p] = await attend(session, probs ? ["out", "probs"] : ["out"], b, tq, tk, h, inputs);
-    const shape = (t: Float32Array, last: number) => new Tensor(t, [...dims.slice(4 - lead, 3), last]);
     return { out: shape(swapped(o, [b, tq, h, dv]), dv), probs: p && shape(p, tk) };
   } finally {
     session.dispose();

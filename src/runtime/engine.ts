@@ -1,4 +1,4 @@
-import { EngineError, throwIfAborted } from "../errors.ts";
+import { EngineError, throwIfAborted, WattentionError } from "../errors.ts";
 import type { Node } from "../graph/graph.ts";
 import type { Step } from "../graph/lower.ts";
 import { type Build, platform } from "../platform.ts";
@@ -94,9 +94,10 @@ export class Engine {
         throw new EngineError(`the module is version ${exports.version()}, this library needs ${VERSION}`);
       return new Engine(build, memory, exports);
     } catch (cause) {
-      if (cause instanceof WebAssembly.CompileError)
-        throw new EngineError("this host cannot compile WebAssembly with SIMD", { cause });
-      throw cause;
+      if (cause instanceof WattentionError) throw cause;
+      throw new EngineError(`the module and this host do not fit (WebAssembly with SIMD is needed): ${cause}`, {
+        cause,
+      });
     }
   }
 

@@ -95,6 +95,26 @@ describe("scaledDotProductAttention", () => {
     );
   });
 
+  it("takes what is empty: no batch, no query, no key", async () => {
+    const q = tensor([1, 2, 3, 4], 1);
+    const empty = tensor([1, 2, 0, 4], 1);
+    const none = await scaledDotProductAttention(empty, q, q, { probs: true });
+    expect([none.out.dims, none.probs?.dims]).toEqual([
+      [1, 2, 0, 4],
+      [1, 2, 0, 3],
+    ]);
+    const unseen = await scaledDotProductAttention(q, empty, empty, { probs: true });
+    expect([unseen.out.dims, unseen.probs?.dims]).toEqual([
+      [1, 2, 3, 4],
+      [1, 2, 3, 0],
+    ]);
+    expect(unseen.out.data.every((x) => x === 0)).toBe(true);
+    const flat = tensor([0, 4], 1);
+    expect((await scaledDotProductAttention(flat, flat, flat)).out.dims).toEqual([0, 4]);
+    for (const bad of [tensor([1, 2, 3, 0], 1), tensor([3, 0], 1)])
+      await expect(scaledDotProductAttention(bad, bad, bad)).rejects.toThrow(ShapeError);
+  });
+
   it("names what does not fit", async () => {
     const q = tensor([1, 2, 3, 4], 1);
     await expect(scaledDotProductAttention(q, tensor([1, 2, 3, 5], 1), q)).rejects.toThrow(ShapeError);
@@ -102,6 +122,8 @@ describe("scaledDotProductAttention", () => {
       /^k: expected dims \[1, a divisor of 3/,
     );
     await expect(scaledDotProductAttention(q, q, q, { mask: tensor([5, 5], 1) })).rejects.toThrow(/^mask/);
+    const scores = { data: [0, Number.NEGATIVE_INFINITY, 0], dims: [1, 3] };
+    await expect(scaledDotProductAttention(q, q, q, { mask: scores })).rejects.toThrow(/^mask holds -Infinity/);
     await expect(scaledDotProductAttention(q, q, q, { window: 2 })).rejects.toThrow(UnsupportedOptionError);
     await expect(scaledDotProductAttention(tensor([4], 1), q, q)).rejects.toThrow(ShapeError);
     expect((await scaledDotProductAttention(q, q, q)).out.dims).toEqual([1, 2, 3, 4]);

@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { MultiheadAttention, scaledDotProductAttention, Tensor } from "../../src/host/node.ts";
-import { sharedEngine } from "../../src/runtime/engine.ts";
+import { EngineError, MultiheadAttention, scaledDotProductAttention, Tensor } from "../../src/host/node.ts";
+import { Engine, sharedEngine } from "../../src/runtime/engine.ts";
 import { random } from "../graph/random.ts";
 
 const next = random(3);
@@ -58,4 +58,10 @@ it("masks of other lengths take no more memory for weights, and are read rightly
   }
   expect([...tops]).toHaveLength(1);
   layer.dispose();
+});
+
+it("what is no module of this library is refused as such", async () => {
+  const empty = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0);
+  for (const wasm of [empty, Uint8Array.of(1, 2, 3), {} as never])
+    await expect(Engine.create({ wasm })).rejects.toBeInstanceOf(EngineError);
 });
