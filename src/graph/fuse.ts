@@ -96,7 +96,7 @@ function stackSiblings({ nodes, outputs }: Fused): Step {
   const kept = new Set(Object.values(outputs).flat());
   const groups = new Map<Value, Node[]>();
   for (const n of nodes) {
-    if (isPlain(n) && !kept.has(n)) groups.set(n.inputs.a!, [...(groups.get(n.inputs.a!) ?? []), n]);
+    if (isPlain(n) && !n.constant && !kept.has(n)) groups.set(n.inputs.a!, [...(groups.get(n.inputs.a!) ?? []), n]);
   }
   const stacks = new Map<Node[], Node>();
   // Layers that share their weights share the stack.

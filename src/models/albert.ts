@@ -1,11 +1,22 @@
 import type { Config } from "../format/config.ts";
 import { linear } from "../nn/blocks.ts";
-import { postNormLayer, stack } from "../nn/encoder.ts";
+import { type LayerNames, postNormLayer, stack } from "../nn/encoder.ts";
 import { classifier, maskedLM, pooler } from "../nn/heads.ts";
 import type { Architecture } from "./architecture.ts";
 import { bertEmbeddings, bertOptions, bertRules, QuestionAnswering, TokenClassification } from "./bert.ts";
 
 const embeddingSize = (config: Config) => config.int("embedding_size", { default: 128 });
+
+const LAYER: LayerNames = {
+  query: "attention.query",
+  key: "attention.key",
+  value: "attention.value",
+  output: "attention.dense",
+  attention_norm: "attention.LayerNorm",
+  up: "ffn",
+  down: "ffn_output",
+  norm: "full_layer_layer_norm",
+};
 
 /** ALBERT (arXiv:1909.11942): narrow embeddings, and layers that share their weights within a group. */
 export const albert: Architecture = {
@@ -21,17 +32,7 @@ export const albert: Architecture = {
     const body = stack(x, layers * inner, (x, i) => {
       const group = Math.floor(Math.floor(i / inner) / (layers / groups));
       const layer = `${at}encoder.albert_layer_groups.${group}.albert_layers.${i % inner}.`;
-      const names = {
-        query: `${layer}attention.query`,
-        key: `${layer}attention.key`,
-        value: `${layer}attention.value`,
-        output: `${layer}attention.dense`,
-        attention_norm: `${layer}attention.LayerNorm`,
-        up: `${layer}ffn`,
-        down: `${layer}ffn_output`,
-        norm: `${layer}full_layer_layer_norm`,
-      };
-      return postNormLayer(g, names, x, options);
+      return postNormLayer(g, layer, LAYER, x, options);
     });
     return g.has(`${at}pooler.weight`)
       ? { ...body, pooler_output: pooler(g, `${at}pooler`, body.last_hidden_state) }

@@ -6,6 +6,18 @@ import { classifier, maskedLM, pooler, questionAnswering } from "../nn/heads.ts"
 import type { InputRules } from "../runtime/batch.ts";
 import type { Architecture, Body } from "./architecture.ts";
 
+/** The names of a layer's parts, which BERT's heirs kept in part. */
+export const bertNames: LayerNames = {
+  query: "attention.self.query",
+  key: "attention.self.key",
+  value: "attention.self.value",
+  output: "attention.output.dense",
+  attention_norm: "attention.output.LayerNorm",
+  up: "intermediate.dense",
+  down: "output.dense",
+  norm: "output.LayerNorm",
+};
+
 /** BERT (arXiv:1810.04805): learned absolute positions, post-norm layers. */
 export const bert: Architecture = {
   prefix: "bert",
@@ -69,19 +81,6 @@ export function bertEmbeddings(g: Graph, config: Config, at: string, width: numb
 export function bertBody(g: Graph, config: Config, at: string, x: Value): Body {
   const options = bertOptions(config);
   return stack(x, config.int("num_hidden_layers"), (x, i) =>
-    postNormLayer(g, bertNames(`${at}encoder.layer.${i}.`), x, options),
+    postNormLayer(g, `${at}encoder.layer.${i}.`, bertNames, x, options),
   );
-}
-
-export function bertNames(layer: string): LayerNames {
-  return {
-    query: `${layer}attention.self.query`,
-    key: `${layer}attention.self.key`,
-    value: `${layer}attention.self.value`,
-    output: `${layer}attention.output.dense`,
-    attention_norm: `${layer}attention.output.LayerNorm`,
-    up: `${layer}intermediate.dense`,
-    down: `${layer}output.dense`,
-    norm: `${layer}output.LayerNorm`,
-  };
 }

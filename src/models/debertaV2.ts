@@ -15,6 +15,13 @@ function options(config: Config) {
   return { ...bertOptions(config), eps: config.number("layer_norm_eps", { max: 1, default: 1e-7 }) };
 }
 
+const LAYER = {
+  ...bertNames,
+  query: "attention.self.query_proj",
+  key: "attention.self.key_proj",
+  value: "attention.self.value_proj",
+};
+
 /** DeBERTa v2 and v3 (arXiv:2006.03654, 2111.09543): attention that also weighs content against relative position, and the other way round. */
 export const debertaV2: Architecture = {
   prefix: "deberta",
@@ -45,15 +52,8 @@ export const debertaV2: Architecture = {
     const width = convWidth(config);
     return stack(first, config.int("num_hidden_layers"), (x, i) => {
       const layer = `${at}encoder.layer.${i}.`;
-      const self = `${layer}attention.self.`;
-      const names = {
-        ...bertNames(layer),
-        query: `${self}query_proj`,
-        key: `${self}key_proj`,
-        value: `${self}value_proj`,
-      };
-      const attention = (q: Value, k: Value) => relative(q, k, self);
-      const made = postNormLayer(g, names, x, { ...o, attention });
+      const attention = (q: Value, k: Value) => relative(q, k, `${layer}attention.self.`);
+      const made = postNormLayer(g, layer, LAYER, x, { ...o, attention });
       return width && !i ? { ...made, x: convolve(g, config, at, first, made.x, o.eps) } : made;
     });
   },

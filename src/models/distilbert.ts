@@ -1,11 +1,22 @@
 import { Activation } from "../graph/op.ts";
 import { configActivation, embeddings, layerNorm } from "../nn/blocks.ts";
-import { postNormLayer, stack } from "../nn/encoder.ts";
+import { type LayerNames, postNormLayer, stack } from "../nn/encoder.ts";
 import { classifier, maskedLM, pooler } from "../nn/heads.ts";
 import type { Architecture } from "./architecture.ts";
 import { QuestionAnswering, TokenClassification } from "./bert.ts";
 
 const eps = 1e-12;
+
+const LAYER: LayerNames = {
+  query: "attention.q_lin",
+  key: "attention.k_lin",
+  value: "attention.v_lin",
+  output: "attention.out_lin",
+  attention_norm: "sa_layer_norm",
+  up: "ffn.lin1",
+  down: "ffn.lin2",
+  norm: "output_layer_norm",
+};
 
 /** DistilBERT (arXiv:1910.01108): BERT with half the layers, no token types and no pooler. */
 export const distilbert: Architecture = {
@@ -26,18 +37,7 @@ export const distilbert: Architecture = {
       eps,
     };
     return stack(layerNorm(g, `${at}embeddings.LayerNorm`, x, eps), config.int("n_layers"), (x, i) => {
-      const layer = `${at}transformer.layer.${i}.`;
-      const names = {
-        query: `${layer}attention.q_lin`,
-        key: `${layer}attention.k_lin`,
-        value: `${layer}attention.v_lin`,
-        output: `${layer}attention.out_lin`,
-        attention_norm: `${layer}sa_layer_norm`,
-        up: `${layer}ffn.lin1`,
-        down: `${layer}ffn.lin2`,
-        norm: `${layer}output_layer_norm`,
-      };
-      return postNormLayer(g, names, x, options);
+      return postNormLayer(g, `${at}transformer.layer.${i}.`, LAYER, x, options);
     });
   },
   heads: {

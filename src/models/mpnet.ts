@@ -1,4 +1,4 @@
-import { postNormLayer, stack } from "../nn/encoder.ts";
+import { type LayerNames, postNormLayer, stack } from "../nn/encoder.ts";
 import { pooler } from "../nn/heads.ts";
 import { relativeBias } from "../nn/relative.ts";
 import type { Architecture } from "./architecture.ts";
@@ -22,6 +22,15 @@ export function bucket(distance: number): number {
   return first + 8 + k;
 }
 
+const LAYER: LayerNames = {
+  ...bertNames,
+  query: "attention.attn.q",
+  key: "attention.attn.k",
+  value: "attention.attn.v",
+  output: "attention.attn.o",
+  attention_norm: "attention.LayerNorm",
+};
+
 /** MPNet (arXiv:2004.09297): RoBERTa with a bias by relative position (T5's), one table for all layers. */
 export const mpnet: Architecture = {
   prefix: "mpnet",
@@ -39,16 +48,7 @@ export const mpnet: Architecture = {
     const options = { ...bertOptions(config), attention };
     const first = bertEmbeddings(g, config, at, config.int("hidden_size"), rules);
     const body = stack(first, config.int("num_hidden_layers"), (x, i) => {
-      const layer = `${at}encoder.layer.${i}.`;
-      const names = {
-        ...bertNames(layer),
-        query: `${layer}attention.attn.q`,
-        key: `${layer}attention.attn.k`,
-        value: `${layer}attention.attn.v`,
-        output: `${layer}attention.attn.o`,
-        attention_norm: `${layer}attention.LayerNorm`,
-      };
-      return postNormLayer(g, names, x, options);
+      return postNormLayer(g, `${at}encoder.layer.${i}.`, LAYER, x, options);
     });
     return g.has(`${at}pooler.dense.weight`)
       ? { ...body, pooler_output: pooler(g, `${at}pooler.dense`, body.last_hidden_state) }

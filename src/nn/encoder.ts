@@ -2,7 +2,7 @@ import type { AttentionOptions, Graph, Value } from "../graph/graph.ts";
 import type { Activation } from "../graph/op.ts";
 import { layerNorm, linear } from "./blocks.ts";
 
-/** What a checkpoint calls the parts of one layer. */
+/** What a checkpoint calls the parts of a layer. */
 export interface LayerNames {
   readonly query: string;
   readonly key: string;
@@ -25,26 +25,18 @@ export interface LayerOptions {
 /** The encoder layer of arXiv:1706.03762: attention and feed-forward, each added to its input and normalised after that. */
 export function postNormLayer(
   g: Graph,
+  at: string,
   names: LayerNames,
   x: Value,
   o: LayerOptions,
 ): { x: Value; probabilities: Value } {
-  const [q, k, v] = [names.query, names.key, names.value].map((name) => linear(g, name, x, x.cols));
+  const [q, k, v] = [names.query, names.key, names.value].map((name) => linear(g, at + name, x, x.cols));
   const attended = g.attention(q, k, v, typeof o.attention === "function" ? o.attention(q, k) : o.attention);
-  const projected = linear(g, names.output, attended.out, x.cols);
-  const y = layerNorm(g, names.attention_norm, g.add(projected, x), o.eps);
-  return { x: postNormFeedForward(g, names, y, o), probabilities: attended.probabilities };
-}
-
-/** LayerNorm(x + down(activation(up(x)))). */
-export function postNormFeedForward(
-  g: Graph,
-  names: Pick<LayerNames, "up" | "down" | "norm">,
-  x: Value,
-  o: Omit<LayerOptions, "attention">,
-): Value {
-  const inner = g.activation(linear(g, names.up, x, o.intermediate_size), o.activation);
-  return layerNorm(g, names.norm, g.add(linear(g, names.down, inner, x.cols), x), o.eps);
+  const projected = linear(g, at + names.output, attended.out, x.cols);
+  const y = layerNorm(g, at + names.attention_norm, g.add(projected, x), o.eps);
+  const inner = g.activation(linear(g, at + names.up, y, o.intermediate_size), o.activation);
+  const lowered = linear(g, at + names.down, inner, x.cols);
+  return { x: layerNorm(g, at + names.norm, g.add(lowered, y), o.eps), probabilities: attended.probabilities };
 }
 
 /** Applies `layer` `count` times and keeps what lies between, as transformers' `hidden_states` and `attentions` do. */
