@@ -1,4 +1,4 @@
-import { Elementwise, Embed, Glu, Matmul, Attention, Norm, Op, Pack, Pool, Record, Rotary, RotaryTable, TopK, Unary, Unfold } from "../src/graph/op";
+import { Elementwise, Embed, Glu, Matmul, Attention, Norm, Op, Pack, Part, Pool, Record, Rotary, RotaryTable, TopK, Unary, Unfold } from "../src/graph/op";
 import { attention } from "./kernels/attention";
 import { binary, copy, glu, unary } from "./kernels/elementwise";
 import { embed } from "./kernels/embed";
@@ -10,9 +10,6 @@ import { rotary, rotary_table } from "./kernels/rotary";
 import { softmax } from "./kernels/softmax";
 import { top_k } from "./kernels/top_k";
 import { unfold } from "./kernels/unfold";
-
-/** Parts of an op begin at multiples of this many rows: whole tiles of every build (4, 6) and whole panels (8). */
-const PART_ROWS: i32 = 24;
 
 let record: usize = 0;
 
@@ -38,7 +35,7 @@ let record: usize = 0;
 // @ts-ignore: decorator
 @inline function cut(rows: i32, part: i32, parts: i32): i32 {
   if (part == parts) return rows;
-  return <i32>(<i64>((rows + PART_ROWS - 1) / PART_ROWS) * part / parts) * PART_ROWS;
+  return <i32>(<i64>((rows + Part.rows - 1) / Part.rows) * part / parts) * Part.rows;
 }
 
 /**

@@ -13,6 +13,11 @@ export const enum Record {
   words = 40,
 }
 
+/** Parts of an op begin at multiples of this many rows: whole matmul tiles of every build (4, 6), whole panels (8), whole attention tiles (24). */
+export const enum Part {
+  rows = 24,
+}
+
 export const enum Op {
   matmul = 0,
   attention = 1,

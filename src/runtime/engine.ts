@@ -1,6 +1,7 @@
 import { EngineError, throwIfAborted, WattentionError } from "../errors.ts";
 import type { Node } from "../graph/graph.ts";
 import type { Step } from "../graph/lower.ts";
+import { Part } from "../graph/op.ts";
 import { type Build, platform } from "../platform.ts";
 import { Memory } from "./memory.ts";
 
@@ -53,8 +54,6 @@ export function supportedBuild(): Build {
 /** Milliseconds of work between two turns of the event loop, and in one call of the module: together well under 50. */
 const TURN = 12;
 const CALL = 8;
-/** An op cannot be cut finer: see assembly/program.ts. */
-const PART_ROWS = 24;
 /** Milliseconds per unit of work before anything was measured: slow, so that first calls are short. */
 const SLOW = 1 / 2e6;
 
@@ -146,7 +145,7 @@ export class Engine {
       if (took > 0.2 || (guess > 0.2 && took > 0)) {
         const ratio = Math.min(4, Math.max(0.25, took / guess));
         for (const op of new Set(part.map((step) => step.node.op)))
-          this.#pace.set(op, (this.#pace.get(op) ?? SLOW) * ratio);
+          this.#pace.set(op, Math.min(1, (this.#pace.get(op) ?? SLOW) * ratio)); // finite, whatever the clock does
       }
       // A clock that stands still between I/O (Workers) says nothing either: then what was expected counts.
       since += guess;
@@ -164,7 +163,7 @@ export class Engine {
       const { first } = steps[from];
       const { last } = steps[i - 1];
       // One op alone may be cut: by rows, and by records where it has several.
-      const parts = Math.max(1, Math.min(Math.ceil(ms / CALL), Math.ceil(steps[from].rows / PART_ROWS)));
+      const parts = Math.max(1, Math.min(Math.ceil(ms / CALL), Math.ceil(steps[from].rows / Part.rows)));
       const records = ms > CALL ? last - first : 1;
       if (parts * records === 1) await call(steps.slice(from, i), first, last, 1);
       else
