@@ -80,42 +80,32 @@ export function softmax_nothing(probabilities: usize, keys: i32, rescale: usize)
  */
 export function values(c: usize, rescale: usize, p: usize, v: usize, ldv: usize, keys: i32): void {
   let c00 = f32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00;
-  if (TILE_ROWS == 6) {
-    let c40 = c00, c41 = c00, c50 = c00, c51 = c00;
-    for (; keys > 0; keys--, p += QUERIES << 2, v += ldv) {
-      const b0 = v128.load(v), b1 = v128.load(v, 16);
-      let s = v128.load32_splat(p);
-      c00 = fma(s, b0, c00); c01 = fma(s, b1, c01);
-      s = v128.load32_splat(p, 4);
-      c10 = fma(s, b0, c10); c11 = fma(s, b1, c11);
-      s = v128.load32_splat(p, 8);
-      c20 = fma(s, b0, c20); c21 = fma(s, b1, c21);
-      s = v128.load32_splat(p, 12);
-      c30 = fma(s, b0, c30); c31 = fma(s, b1, c31);
+  let c40 = c00, c41 = c00, c50 = c00, c51 = c00;
+  for (; keys > 0; keys--, p += QUERIES << 2, v += ldv) {
+    const b0 = v128.load(v), b1 = v128.load(v, 16);
+    let s = v128.load32_splat(p);
+    c00 = fma(s, b0, c00); c01 = fma(s, b1, c01);
+    s = v128.load32_splat(p, 4);
+    c10 = fma(s, b0, c10); c11 = fma(s, b1, c11);
+    s = v128.load32_splat(p, 8);
+    c20 = fma(s, b0, c20); c21 = fma(s, b1, c21);
+    s = v128.load32_splat(p, 12);
+    c30 = fma(s, b0, c30); c31 = fma(s, b1, c31);
+    if (TILE_ROWS == 6) {
       s = v128.load32_splat(p, 16);
       c40 = fma(s, b0, c40); c41 = fma(s, b1, c41);
       s = v128.load32_splat(p, 20);
       c50 = fma(s, b0, c50); c51 = fma(s, b1, c51);
-    }
-    add(c + 128, v128.load32_splat(rescale, 16), c40, c41);
-    add(c + 160, v128.load32_splat(rescale, 20), c50, c51);
-  } else {
-    for (; keys > 0; keys--, p += QUERIES << 2, v += ldv) {
-      const b0 = v128.load(v), b1 = v128.load(v, 16);
-      let s = v128.load32_splat(p);
-      c00 = fma(s, b0, c00); c01 = fma(s, b1, c01);
-      s = v128.load32_splat(p, 4);
-      c10 = fma(s, b0, c10); c11 = fma(s, b1, c11);
-      s = v128.load32_splat(p, 8);
-      c20 = fma(s, b0, c20); c21 = fma(s, b1, c21);
-      s = v128.load32_splat(p, 12);
-      c30 = fma(s, b0, c30); c31 = fma(s, b1, c31);
     }
   }
   add(c, v128.load32_splat(rescale), c00, c01);
   add(c + 32, v128.load32_splat(rescale, 4), c10, c11);
   add(c + 64, v128.load32_splat(rescale, 8), c20, c21);
   add(c + 96, v128.load32_splat(rescale, 12), c30, c31);
+  if (TILE_ROWS == 6) {
+    add(c + 128, v128.load32_splat(rescale, 16), c40, c41);
+    add(c + 160, v128.load32_splat(rescale, 20), c50, c51);
+  }
 }
 
 // @ts-ignore: decorator
