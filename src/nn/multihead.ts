@@ -94,8 +94,9 @@ export class MultiheadAttention {
     dims: readonly number[],
   ): Mask | undefined {
     const [b, h, tq, tk] = dims;
-    const pairs = attn?.dims.length === 3 ? { data: attn.data, dims: [b, h, tq, tk] } : attn;
-    if (keys) checked("key_padding_mask", keys, keys.dims.length === 1 && b === 1 ? [tk] : [b, tk]);
+    const each = attn?.dims?.length === 3 && checked("attn_mask", attn, [b * h, tq, tk]);
+    const pairs = each ? { data: each.data, dims: [b, h, tq, tk] } : attn;
+    if (keys) checked("key_padding_mask", keys, keys.dims?.length === 1 && b === 1 ? [tk] : [b, tk]);
     return additive(
       [
         { name: "attn_mask", mask: pairs, sees: 0 },

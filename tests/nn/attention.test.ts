@@ -136,6 +136,18 @@ describe("scaledDotProductAttention", () => {
 describe("MultiheadAttention", () => {
   const x = tensor([2, 5, 12], 3);
 
+  it("refuses masks of other dims, also where they hold as many numbers", async () => {
+    using layer = new MultiheadAttention(12, 3);
+    const flags = (dims: number[]) => new Tensor(new Int32Array(dims.reduce((a, b) => a * b)), dims);
+    for (const dims of [[5, 6, 5], [1, 5, 5], [25], [6, 25]])
+      await expect(layer.forward(x, x, x, { attn_mask: flags(dims) })).rejects.toThrow(/^attn_mask/);
+    for (const dims of [[5, 2], [10], [2, 5, 1]])
+      await expect(layer.forward(x, x, x, { key_padding_mask: flags(dims) })).rejects.toThrow(/^key_padding_mask/);
+    expect(
+      (await layer.forward(x, x, x, { attn_mask: flags([6, 5, 5]), key_padding_mask: flags([2, 5]) })).out.data,
+    ).toEqual((await layer.forward(x, x, x)).out.data);
+  });
+
   it("refuses sizes that are none", () => {
     for (const n of [0, -1, 1.5, Number.NaN, "8"] as number[]) {
       expect(() => new MultiheadAttention(n, 1)).toThrow(UnsupportedOptionError);
