@@ -1,0 +1,80 @@
+/** Runs a case (config, weights, expected.safetensors) as shared/conformance/run.mjs does, and says how far the results are off. */
+
+import { readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { type EncoderInputs, loadModel } from "../../src/host/node.ts";
+
+interface Tensor {
+  data: Float32Array | Int32Array;
+  dims: number[];
+}
+
+/** The tensors (F32, I32) of a file. */
+function safetensors(url: URL): { [name: string]: Tensor } {
+  const bytes = readFileSync(url);
+  const size = Number(bytes.readBigUInt64LE(0));
+  const header = JSON.parse(bytes.toString("utf8", 8, 8 + size));
+  delete header.__metadata__;
+  return Object.fromEntries(
+    Object.entries<{ dtype: string; shape: number[]; data_offsets: number[] }>(header).map(([name, t]) => {
+      const [begin, end] = t.data_offsets.map((o) => bytes.byteOffset + 8 + size + o);
+      const own = bytes.buffer.slice(begin, end);
+      return [name, { data: t.dtype === "F32" ? new Float32Array(own) : new Int32Array(own), dims: t.shape }];
+    }),
+  );
+}
+
+/** Largest |got - want| over the largest |want|, but at least over 1; Infinity where dims differ or a number is none. */
+function distance(got: Tensor | undefined, want: Tensor): number {
+  if (got?.dims.join() !== want.dims.join()) return Number.POSITIVE_INFINITY;
+  let worst = 0;
+  let most = 1;
+  for (let i = 0; i < want.data.length; i++) {
+    const d = Math.abs(got.data[i] - want.data[i]);
+    worst = Number.isNaN(d) ? Number.POSITIVE_INFINITY : Math.max(worst, d);
+    most = Math.max(most, Math.abs(want.data[i]));
+  }
+  return worst / most;
+}
+
+/** Drops what belongs to padding, which nobody defines: rows of [B, T, …] and, in [B, H, T, T], rows of masked queries. */
+function kept(t: Tensor, mask: Tensor | undefined): Tensor {
+  const [B, T] = mask?.dims ?? [];
+  const heads = t.dims.length === 4 && t.dims[2] === T ? t.dims[1] : 1;
+  if (!mask || (heads === 1 && t.dims[1] !== T)) return t;
+  const row = t.data.length / (B * heads * T);
+  const sees = (at: number) => mask.data[Math.floor(at / row / heads / T) * T + (Math.floor(at / row) % T)];
+  const data = (t.data as Float32Array).filter((_, at) => sees(at));
+  return { data, dims: [data.length] };
+}
+
+/** The worst distance over all outputs of all inputs of the case in `folder`, where it is, and how many were compared. */
+export async function compare(folder: URL): Promise<{ worst: number; where: string; compared: number }> {
+  const all = safetensors(new URL("expected.safetensors", folder));
+  const model = await loadModel(fileURLToPath(folder));
+  const result = { worst: 0, where: "", compared: 0 };
+  const of = (kind: string, i: number) =>
+    Object.entries(all)
+      .filter(([name]) => name.startsWith(`${kind}.${i}.`))
+      .map(([name, t]) => [name.slice(kind.length + 2 + String(i).length), t] as const);
+  try {
+    for (let i = 0; of("in", i).length; i++) {
+      const inputs = Object.fromEntries(of("in", i)) as { [name: string]: Tensor } & EncoderInputs;
+      const wanted = of("out", i);
+      const outputs = [...new Set(wanted.map(([name]) => name.split(".")[0]))];
+      const got = await model.forward(inputs, { outputs });
+      for (const [name, want] of wanted) {
+        const [output, layer] = name.split(".");
+        const g = (layer === undefined ? got[output] : (got[output] as never)[layer]) as Tensor | undefined;
+        const same = g?.dims.join() === want.dims.join();
+        const mask = inputs.attention_mask as Tensor | undefined;
+        const d = distance(g && same ? kept(g, mask) : g, same ? kept(want, mask) : want);
+        result.compared++;
+        if (d > result.worst) Object.assign(result, { worst: d, where: `in.${i} ${name}` });
+      }
+    }
+  } finally {
+    model.dispose();
+  }
+  return result;
+}
