@@ -286,3 +286,10 @@ describe("streamTensors", () => {
     expect(flushed).toBe(2);
   });
 });
+
+it("a tensor may be called as what objects inherit", async () => {
+  for (const name of ["__proto__", "constructor", "toString"]) {
+    const written = writeSafetensors(Object.fromEntries([[name, tensor(Float32Array.of(1, 2), [2])]]));
+    expect([...(await readTensors(written)).header.tensors.keys()]).toEqual([name]);
+  }
+});

@@ -22,13 +22,14 @@ export function tensor(data: ArrayBufferView, shape: number[], dtype = DTYPES.ge
 
 /** The header that describes `tensors` laid end to end in the order given. */
 export function headerOf(tensors: Record<string, Written>, metadata?: Record<string, string>): Record<string, object> {
-  const header: Record<string, object> = metadata ? { __metadata__: metadata } : {};
   let at = 0;
-  for (const [name, { dtype, shape, data }] of Object.entries(tensors)) {
-    header[name] = { dtype, shape, data_offsets: [at, at + data.byteLength] };
+  const entries = Object.entries(tensors).map(([name, { dtype, shape, data }]): [string, object] => {
+    const data_offsets = [at, at + data.byteLength];
     at += data.byteLength;
-  }
-  return header;
+    return [name, { dtype, shape, data_offsets }];
+  });
+  // Not by assignment: a tensor may be called __proto__.
+  return Object.fromEntries([...(metadata ? [["__metadata__", metadata] as [string, object]] : []), ...entries]);
 }
 
 /** A file of a header, given as an object or as text, and data. Text is taken as it is, an object padded to 8 bytes. */
