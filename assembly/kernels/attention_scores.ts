@@ -18,9 +18,10 @@ export function sees(args: usize, sequence: i32, positions: usize, first: i32, k
     const own = k_positions + (<usize>(row_of(args, Attention.k_offsets, sequence) + first) << 2);
     least = least_of(own, keys);
     most = most_of(own, keys);
-    if (most <= Invisible.position) return Sees.nothing;
+    if (most <= Invisible.position && least_of(positions, LANES) > Invisible.position) return Sees.nothing;
   }
   const left = left_of(args), right = right_of(args), q_least = least_of(positions, LANES), q_most = most_of(positions, LANES);
+  if (q_least <= Invisible.position) return Sees.some;
   if (most - q_least < left || least - q_most > right) return Sees.nothing;
   return least > Invisible.position && least - q_most >= left && most - q_least <= right ? Sees.all : Sees.some;
 }
@@ -104,6 +105,8 @@ function distances(args: usize, scores: usize, head: i32, positions: usize, k_ro
   const table = word(args, Attention.bias) ? <usize>word(args, Attention.bias) + (<usize>(head * (2 * span + 1) + span) << 2) : 0;
   const slopes = <usize>word(args, Attention.slopes), slope = f32x4.splat(slopes ? load<f32>(slopes + (<usize>head << 2)) : 0);
   const left = i32x4.splat(left_of(args)), right = i32x4.splat(right_of(args));
+  // A query of its own at no place: every key counts alike.
+  const even0 = i32x4.le_s(q0, i32x4.splat(Invisible.position)), even1 = i32x4.le_s(q1, i32x4.splat(Invisible.position));
   for (let key = 0; key < keys; key++, scores += 32) {
     const k_position = k_positions ? load<i32>(k_positions + (<usize>(k_row + key) << 2)) : first + key;
     const k = i32x4.splat(k_position), d0 = i32x4.sub(k, q0), d1 = i32x4.sub(k, q1);
@@ -118,8 +121,8 @@ function distances(args: usize, scores: usize, head: i32, positions: usize, k_ro
     }
     if (positional) {
       const seen = i32x4.splat(k_position > Invisible.position ? -1 : 0);
-      s0 = v128.bitselect(s0, none, v128.and(seen, v128.and(i32x4.ge_s(d0, left), i32x4.le_s(d0, right))));
-      s1 = v128.bitselect(s1, none, v128.and(seen, v128.and(i32x4.ge_s(d1, left), i32x4.le_s(d1, right))));
+      s0 = v128.andnot(v128.bitselect(s0, none, v128.and(seen, v128.and(i32x4.ge_s(d0, left), i32x4.le_s(d0, right)))), even0);
+      s1 = v128.andnot(v128.bitselect(s1, none, v128.and(seen, v128.and(i32x4.ge_s(d1, left), i32x4.le_s(d1, right)))), even1);
     }
     v128.store(scores, s0); v128.store(scores, s1, 16);
   }

@@ -148,7 +148,10 @@ export const enum Unbounded {
   value = 0x3fffffff,
 }
 
-/** A k position that no query sees, even without bounds: padding that had to stay. */
+/**
+ * A k position that no query sees, even without bounds: padding that had to stay. A query that stands there sees every key, and all alike
+ * (DeBERTa's masked tokens); that needs k_positions.
+ */
 export const enum Invisible {
   position = -0x40000000,
 }

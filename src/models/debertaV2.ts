@@ -37,8 +37,7 @@ export const debertaV2: Architecture = {
         ...(positions && { position_ids: config.int("max_position_embeddings", { default: 512 }) }),
       },
       keep_holes: convWidth(config) > 0,
-      // A masked token attends evenly to all, padding included: what a classifier would read of it is not ours to give.
-      first_token: /SequenceClassification$/.test(config.strings("architectures")[0]),
+      even: true,
     };
   },
   body(g, config, at) {

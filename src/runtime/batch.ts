@@ -25,8 +25,8 @@ export interface InputRules {
   readonly padded_positions?: number;
   /** Rows within the last visible one stay even if masked: the model mixes neighbours. */
   readonly keep_holes?: boolean;
-  /** The first token must be a visible one. */
-  readonly first_token?: boolean;
+  /** Masked tokens attend evenly to every place of their padded row, so that all of these stay where the first is masked, which heads read. */
+  readonly even?: boolean;
   /** Heads of an attention, for where the probabilities of each sequence begin. */
   readonly heads: number;
 }
@@ -90,7 +90,7 @@ function padded(name: string, ids: Ids): Padded {
 /** Lays inputs out without padding. @throws InputError, ShapeError, TokenOutOfRangeError, InputTooLongError */
 export function layOut(
   inputs: EncoderInputs,
-  { sizes, padded_positions: pad, keep_holes, first_token, heads }: InputRules,
+  { sizes, padded_positions: pad, keep_holes, even, heads }: InputRules,
 ): Batch {
   for (const name of Object.keys(inputs)) {
     const known = name === "attention_mask" || name === "position_ids" || name === "pooling_mask" || name in sizes;
@@ -121,15 +121,14 @@ export function layOut(
   let moved = false;
   let hidden = false;
   for (let b = 0; b < B; b++) {
+    const all = even && !sees(b, 0);
     let end = length;
-    while (end > 1 && !sees(b, end - 1)) end--;
+    while (end > 1 && !all && !sees(b, end - 1)) end--;
     for (let t = 0; t < end; t++) {
       const visible = sees(b, t);
       // The first token stays even if masked: transformers' heads read it.
-      if (!visible && t > 0 && !keep_holes) continue;
+      if (!visible && t > 0 && !keep_holes && !all) continue;
       if (rows.length - offsets[b] !== t) moved = true;
-      if (!visible && t === 0 && first_token)
-        throw new InputError(`sequence ${b}: this model reads the first token, which is masked; pad on the right`);
       if (!visible) hidden = true;
       rows.push(b * length + t);
     }
@@ -163,6 +162,8 @@ export function layOut(
   const tap_offsets = new Int32Array(B);
   for (let b = 1; b < B; b++) tap_offsets[b] = tap_offsets[b - 1] + heads * lengths[b - 1] ** 2;
   const visible = hidden ? pick((place) => +sees(Math.floor(place / length), place % length)) : undefined;
+  const shown = (c: number, i: number) => (visible && !visible[i] ? Invisible.position : c);
+  const keys = moved || hidden ? column.map(shown) : undefined;
   const pool_mask = pooled ? pick((place) => +(pooled[place] > 0)) : visible;
   /** The first or last row of each sequence that is pooled. */
   const edge = (end: 0 | 1, step: 1 | -1) =>
@@ -180,7 +181,7 @@ export function layOut(
     inputs: {
       input_ids: inRange(
         "input_ids",
-        pick((place) => ids.data[place]),
+        pick((place) => (place % length < ids.lengths[Math.floor(place / length)] ? ids.data[place] : 0)),
       ),
       token_type_ids: inRange(
         "token_type_ids",
@@ -194,8 +195,8 @@ export function layOut(
       pool_last_rows: edge(1, -1),
       pool_mask,
       visible,
-      index: moved || hidden ? column : undefined,
-      key_index: moved || hidden ? column.map((c, i) => (visible && !visible[i] ? Invisible.position : c)) : undefined,
+      index: even ? keys : moved || hidden ? column : undefined,
+      key_index: keys,
     },
   };
 }

@@ -83,7 +83,10 @@ const cases = options.map((o): Case => {
     Int32Array.from(lens.flatMap((n) => Array.from({ length: n }, (_, i) => i + int(3))));
   if (o.positions === "q" || o.positions === "both") c.q_positions = position(q_lens);
   if (o.positions === "k" || o.positions === "both") c.k_positions = position(k_lens);
-  if (o.positions === "holes") c.k_positions = position(k_lens).map((p) => (int(2) ? p : Invisible.position));
+  if (o.positions === "holes") {
+    c.k_positions = position(k_lens).map((p) => (int(2) ? p : Invisible.position));
+    c.q_positions = position(q_lens).map((p) => (int(4) ? p : Invisible.position));
+  }
   c.left = o.left;
   c.right = o.right;
   c.tap = o.tap;

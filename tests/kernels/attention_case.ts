@@ -256,7 +256,8 @@ export function naive(c: Case): { out: Float64Array; probabilities: Float64Array
           if (c.slopes) x += c.slopes[h]! * distance;
           const bound = (side: number | undefined) => side ?? Number.POSITIVE_INFINITY;
           const seen = k_position !== Invisible.position && distance >= -bound(c.left) && distance <= bound(c.right);
-          logits[j] = seen ? x : Number.NEGATIVE_INFINITY;
+          const even = q_position === Invisible.position && c.k_positions;
+          logits[j] = even ? 0 : seen ? x : Number.NEGATIVE_INFINITY;
         }
         const most = Math.max(...logits);
         if (most === Number.NEGATIVE_INFINITY) continue;
