@@ -56,7 +56,7 @@ function execute(lo: i32, hi: i32): void {
   switch (word(Record.op)) {
     case Op.matmul: {
       const ldo = word(Matmul.ldo), lda = word(Matmul.lda), ldr = word(Matmul.ldr);
-      matmul(at(Record.out, lo, ldo), at(Matmul.a, lo, lda), word(Matmul.b), word(Matmul.bias), at(Matmul.residual, lo, ldr),
+      matmul(at(Record.out, lo, ldo), at(Matmul.a, lo, lda), word(Matmul.b), word(Matmul.bias), at(Matmul.residual, lo, ldr), word(Matmul.scratch),
         n, word(Matmul.n), word(Matmul.k), ldo, lda, ldr, word(Matmul.activation));
       break;
     }

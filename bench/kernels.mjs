@@ -102,11 +102,11 @@ async function matmuls(path, cases) {
   };
   const weights = random(Math.max(cycled / 4, ...cases.map(({ n, k }) => n * k)));
   return cases.map(({ m, n, k }) => {
-    const [a, bias, out] = [random(m * k), random(n), place(m * n)];
+    const [a, bias, out, scratch] = [random(m * k), random(n), place(m * n), place((m + 6) * k + 65536)];
     const matrices = Math.max(1, Math.floor(cycled / (4 * n * k)));
     const record = (b) => {
       const at = place(op.Record.words);
-      const set = { a, b, bias, n, k, ldo: n, lda: k, ldr: n };
+      const set = { a, b, bias, n, k, ldo: n, lda: k, ldr: n, scratch };
       i32[at / 4 + op.Record.op] = op.Op.matmul;
       i32[at / 4 + op.Record.rows] = m;
       i32[at / 4 + op.Record.out] = out;

@@ -119,7 +119,7 @@ export class Program {
     const buffers: Buffer[] = this.#lives.map(({ v, of, first, last }) => {
       // What the prologue computes is resident by now, though it was not when the program was made.
       const home = v && this.residents.at(v) !== undefined;
-      const bytes = home ? 0 : v ? bytesOf(v, dims) : of ? ops[of.op as Op].scratch!(of) : list;
+      const bytes = home ? 0 : v ? bytesOf(v, dims) : of ? ops[of.op as Op].scratch!(of, nowhere.size) : list;
       return { bytes, first, last };
     });
     return { dims, ...plan(buffers) };

@@ -137,6 +137,16 @@ export const enum Attention {
   scratch = 39,
 }
 
+/** Floats of Matmul.scratch: one tile's sums, then packed rows: at most `cached` floats, or `rows` rows where those are longer. */
+export const enum MatmulScratch {
+  sums = 64,
+  /** 256 KB: what stays in a second-level cache. */
+  cached = 65536,
+  rows = 6,
+  /** Packing writes whole vectors. */
+  slack = 32,
+}
+
 /** Floats of Attention.scratch: `fixed`, and `each` for every float of head_dim and of value_dim rounded up to 8. */
 export const enum AttentionScratch {
   fixed = 3936,

@@ -9,6 +9,7 @@ import {
   Norm,
   Op,
   Pack,
+  MatmulScratch as Packed,
   Pool,
   Rotary,
   RotaryTable,
@@ -37,8 +38,8 @@ export type Words = { [index: number]: number };
 export interface OpInfo {
   /** The records of a node: one, or one for each head or part. */
   emit(n: Node, p: Place): Words | Words[];
-  /** Bytes of scratch, whatever the dims. */
-  scratch?(n: Node): number;
+  /** Bytes of scratch. */
+  scratch?(n: Node, size: (d: Dim) => number): number;
   /** Floating-point operations of those ops that are counted so. */
   flops?(n: Node, size: (d: Dim) => number): number;
 }
@@ -104,8 +105,14 @@ export const ops: { readonly [op: number]: OpInfo } = {
           [Matmul.lda]: p.ld(a),
           [Matmul.ldr]: p.ld(residual),
           [Matmul.activation]: activation,
+          [Matmul.scratch]: p.scratch,
         };
       });
+    },
+    scratch(n, size) {
+      const k = n.inputs.a!.cols / (n.attrs.heads ?? 1);
+      const most = Math.max(Packed.cached, Packed.rows * k);
+      return 4 * (Packed.sums + Math.min(most, (size(n.rows) + Packed.rows - 1) * k) + Packed.slack);
     },
     flops: (n, size) => (2 * size(n.rows) * n.cols * n.inputs.a!.cols) / (n.attrs.heads ?? 1),
   },
