@@ -15,7 +15,7 @@ interface Exports extends Record<string, unknown> {
   heap_base(): number;
 }
 
-const VERSION = 1;
+const VERSION = 2;
 
 /** First byte that the host may use: behind the data of either build, so that a plan holds for both. */
 export const BASE = 4096;
