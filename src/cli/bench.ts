@@ -1,8 +1,8 @@
 import { Op } from "../graph/op.ts";
 import { loadModel } from "../host/node.ts";
 import { platform } from "../platform.ts";
+import { positionsOf } from "../runtime/batch.ts";
 import type { Profiled } from "../runtime/session.ts";
-import { positionsOf } from "./inspect.ts";
 import {
   bold,
   type CommonOptions,

@@ -2,13 +2,12 @@ import { type CheckpointTensor, openCheckpoint } from "../format/checkpoint.ts";
 import { Config } from "../format/config.ts";
 import { type Json, readJson } from "../format/read.ts";
 import { openFolder } from "../format/source.ts";
-import type { Outputs } from "../graph/fuse.ts";
-import { Graph, type Shapes } from "../graph/graph.ts";
+import type { Shapes } from "../graph/graph.ts";
 import { MissingFileError, UnsupportedModelError, UnsupportedOptionError } from "../host/node.ts";
-import type { Extension } from "../models/model.ts";
+import { buildGraph, type Extension, usual } from "../models/model.ts";
 import { architectureOf } from "../models/registry.ts";
 import { platform } from "../platform.ts";
-import type { InputRules } from "../runtime/batch.ts";
+import { positionsOf } from "../runtime/batch.ts";
 import { BASE } from "../runtime/engine.ts";
 import { Layout } from "../runtime/session.ts";
 import { sentenceModules } from "../tasks/featureExtraction.ts";
@@ -20,27 +19,18 @@ interface Options extends CommonOptions {
   outputs?: string[];
 }
 
-/** Most tokens that a model's positions allow. */
-export const positionsOf = ({ sizes, padded_positions: pad }: InputRules): number =>
-  (sizes.position_ids ?? Number.POSITIVE_INFINITY) - (pad === undefined ? 0 : pad + 1);
-
 const SENTENCE = "sentence_embedding.modules";
 
 /** The model's graph laid out in memory: nothing is loaded for it. With `extend`, as the tasks over embeddings load it. */
 async function layOut(config: Config, shapes: Shapes & ReadonlyMap<string, unknown>, extend?: Extension) {
-  const { architecture, head } = await architectureOf(config);
-  const graph = new Graph(shapes);
-  const prefix = `${architecture.prefix}.`;
-  const at = [...shapes.keys()].some((name) => name.startsWith(prefix)) ? prefix : "";
-  const body = architecture.body(graph, config, at);
-  const own = { ...body, ...(head && architecture.heads[head]!(graph, config, body, at)) } as unknown as Outputs;
-  const outputs = extend ? { ...own, ...extend(graph, own) } : own;
+  const found = await architectureOf(config);
+  const { graph, body, own, outputs } = buildGraph(found, config, shapes, extend);
   return {
     shape: {
       layers: body.attentions.length,
       heads: body.attentions[0]?.cols,
       hidden_size: body.last_hidden_state.cols,
-      positions: positionsOf(architecture.rules(config)),
+      positions: positionsOf(found.architecture.rules(config)),
       outputs: Object.keys(own),
     },
     /** The sentence's vector where a folder says how to make it, else all but what is kept for looking inside. */
@@ -48,7 +38,7 @@ async function layOut(config: Config, shapes: Shapes & ReadonlyMap<string, unkno
       ? Object.keys(outputs)
           .filter((name) => name.startsWith(SENTENCE))
           .slice(-1)
-      : Object.keys(own).filter((name) => name !== "hidden_states" && name !== "attentions"),
+      : usual(own),
     layout: new Layout(graph.nodes, outputs, BASE),
   };
 }

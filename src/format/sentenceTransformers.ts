@@ -6,7 +6,7 @@ import { Config } from "./config.ts";
 import { readJson, safePath } from "./read.ts";
 
 /** In the order in which configs of the old spelling, a field for each, mean them to be joined. */
-const POOLING = ["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"] as const;
+export const POOLING = ["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"] as const;
 export type PoolingMode = (typeof POOLING)[number];
 
 const MODULES = ["Dense", "LayerNorm", "Normalize", "Dropout"];

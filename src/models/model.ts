@@ -4,7 +4,7 @@ import { Config } from "../format/config.ts";
 import { readJson } from "../format/read.ts";
 import { type ModelFolder, type ModelSource, openFolder, type SourceOptions } from "../format/source.ts";
 import type { Outputs } from "../graph/fuse.ts";
-import { type Dims, Graph, type Value } from "../graph/graph.ts";
+import { type Dims, Graph, type Shapes, type Value } from "../graph/graph.ts";
 import {
   type Batch,
   type EncoderInputs,
@@ -39,8 +39,8 @@ export interface RunOptions {
 
 export type ModelOutputs = { [name: string]: Tensor | Tensor[] };
 
-/** Adds a module that follows the transformer, such as Pooling, and says what it is called. */
-export type Extension = (g: Graph, outputs: Outputs) => Outputs;
+/** Adds a module that follows the transformer, such as Pooling, and says what it is called. Names of the body's tensors begin with `at`. */
+export type Extension = (g: Graph, outputs: Outputs, at: string) => Outputs;
 
 interface Opened {
   config: Config;
@@ -66,7 +66,8 @@ async function open(
   const json = await readJson(folder, `${prefix}config.json`, signal);
   if (!json) throw new MissingFileError(`${prefix}config.json`, folder.name);
   const config = new Config(json);
-  const { architecture, head } = await architectureOf(config);
+  const found = await architectureOf(config);
+  const { architecture } = found;
   const checkpoints: Checkpoint[] = [];
   try {
     checkpoints.push(renamed(await openCheckpoint(folder, { signal, prefix }), today));
@@ -76,16 +77,12 @@ async function open(
       checkpoints.push(renamed(checkpoint, (name) => module + name)); // so that two modules do not clash
       for (const [name, info] of checkpoints.at(-1)!.tensors) shapes.set(name, info);
     }
-    const graph = new Graph(shapes);
-    const inside = [...shapes.keys()].some((name) => name.startsWith(`${architecture.prefix}.`));
-    const at = inside ? `${architecture.prefix}.` : "";
-    const body = architecture.body(graph, config, at);
-    const outputs: Outputs = { ...body, ...(head && architecture.heads[head]!(graph, config, body, at)) } as never;
+    const { graph, outputs } = buildGraph(found, config, shapes, extend);
     const ignore = architecture.ignore ? new RegExp(`${UNUSED.source}|${architecture.ignore.source}`) : UNUSED;
     return {
       config,
       graph,
-      outputs: extend ? { ...outputs, ...extend(graph, outputs) } : outputs,
+      outputs,
       rules: architecture.rules(config),
       ignore,
       checkpoints,
@@ -94,6 +91,21 @@ async function open(
     for (const c of checkpoints) await c.close();
     throw error;
   }
+}
+
+/** A checkpoint's graph, from its config and the shapes of its tensors: `own` are its outputs without those of `extend`. */
+export function buildGraph(
+  { architecture, head }: Awaited<ReturnType<typeof architectureOf>>,
+  config: Config,
+  shapes: Shapes & ReadonlyMap<string, unknown>,
+  extend?: Extension,
+) {
+  const graph = new Graph(shapes);
+  const prefix = `${architecture.prefix}.`;
+  const at = [...shapes.keys()].some((name) => name.startsWith(prefix)) ? prefix : "";
+  const body = architecture.body(graph, config, at);
+  const own = { ...body, ...(head && architecture.heads[head]!(graph, config, body, at)) } as unknown as Outputs;
+  return { graph, body, own, outputs: extend ? { ...own, ...extend(graph, own, at) } : own };
 }
 
 /** Google's first files, bert-base-uncased among them, call what a norm multiplies by and adds gamma and beta. */
@@ -125,7 +137,7 @@ function dimsOf({ batch = 1, length }: Shape): Dims {
 }
 
 /** The outputs that a model computes when it is not told which: all but those that are kept for looking inside. */
-const usual = (outputs: Outputs) =>
+export const usual = (outputs: Outputs) =>
   Object.keys(outputs).filter((name) => name !== "hidden_states" && name !== "attentions");
 
 /** A loaded encoder. */

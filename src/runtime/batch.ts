@@ -31,6 +31,10 @@ export interface InputRules {
   readonly heads: number;
 }
 
+/** Most tokens that a sequence may have: Infinity where positions are not looked up in a table. */
+export const positionsOf = ({ sizes, padded_positions: pad }: Pick<InputRules, "sizes" | "padded_positions">): number =>
+  (sizes.position_ids ?? Number.POSITIVE_INFINITY) - (pad === undefined ? 0 : pad + 1);
+
 /** Sequences laid end to end without padding, and the way back to the padded form. */
 export interface Batch {
   readonly dims: Dims;
@@ -155,7 +159,7 @@ export function layOut(
   if (sizes.position_ids) {
     const most = position_ids.reduce((a, v) => Math.max(a, v), 0);
     if (most >= sizes.position_ids && !given)
-      throw new InputTooLongError(length, sizes.position_ids - (pad === undefined ? 0 : pad + 1));
+      throw new InputTooLongError(length, positionsOf({ sizes, padded_positions: pad }));
     inRange("position_ids", position_ids);
   }
   const lengths = Array.from({ length: B }, (_, b) => offsets[b + 1] - offsets[b]);

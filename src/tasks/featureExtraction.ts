@@ -2,6 +2,7 @@ import { InputError, UnsupportedOptionError } from "../errors.ts";
 import { Config } from "../format/config.ts";
 import { readJson } from "../format/read.ts";
 import {
+  POOLING as MODES,
   type PoolingMode,
   readSentenceTransformer,
   type SentenceModule,
@@ -33,8 +34,6 @@ export type FeatureExtraction = Task<
   /** Whether the folder itself says how to pool. */
   readonly pools: boolean;
 };
-
-const MODES = ["mean", "max", "mean_sqrt_len_tokens", "weightedmean", "cls", "lasttoken"] as const;
 
 function pooled(g: Graph, x: Value, mode: PoolingMode): Value {
   if (mode === "cls") return g.embed(g.input("pool_first_rows", "B"), x);

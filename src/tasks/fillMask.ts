@@ -36,10 +36,10 @@ export async function fillMask(source?: ModelSource, options?: LoadOptions): Pro
   const text = await loadFor("fill-mask", "MaskedLM", source, options, async (config) => {
     const { architecture } = await architectureOf(config);
     return {
-      extend(g, outputs) {
+      extend(g, outputs, at) {
         const last_hidden_state = g.embed(g.input("pool_first_rows", "B"), outputs.last_hidden_state as Value);
         const body = { ...outputs, last_hidden_state } as unknown as Body;
-        const { logits } = architecture.heads.MaskedLM!(g, config, body, `${architecture.prefix}.`);
+        const { logits } = architecture.heads.MaskedLM!(g, config, body, at);
         return { [OUTPUT]: g.softmax(logits as Value) };
       },
     };

@@ -4,7 +4,7 @@ import { type ModelFolder, type ModelSource, openFolder } from "../format/source
 import { type EncodeOptions, type Encoding, Tokenizer } from "../format/tokenizer.ts";
 import { type LoadOptions, loadModel, type Model, type Modules } from "../models/model.ts";
 import { platform } from "../platform.ts";
-import type { EncoderInputs } from "../runtime/batch.ts";
+import { type EncoderInputs, positionsOf } from "../runtime/batch.ts";
 import type { Tensor } from "../tensor.ts";
 
 /** What every call of a task takes. */
@@ -46,15 +46,13 @@ export class TextModel {
       (await readJson(folder, `${prefix}tokenizer_config.json`, signal));
     const tokenizer = await Tokenizer.load(tokenizer_json, config);
     const model = await loadModel(folder, { ...options, ...added });
-    const { sizes, padded_positions: pad } = model.rules;
-    const positions = (sizes.position_ids ?? Number.POSITIVE_INFINITY) - (pad === undefined ? 0 : pad + 1);
     return new TextModel(
       model,
       tokenizer,
       Math.min(
         added?.max_length ?? Number.POSITIVE_INFINITY,
         tokenizer.model_max_length ?? Number.POSITIVE_INFINITY,
-        positions,
+        positionsOf(model.rules),
       ),
       (tokenizer_json.model as { type?: string }).type === "WordPiece",
     );
