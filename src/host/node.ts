@@ -1,17 +1,16 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 /** The entry for Node, Deno and Bun, whose types are those of every entry. */
 
-import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { type Build, usePlatform } from "../platform.ts";
 import { inlined } from "./inline.ts";
-import { nodeFolder } from "./nodeFiles.ts";
+import { fileSystem, nodeFolder } from "./nodeFiles.ts";
 
 /** The file beside this one, where there is one (no bundler moves it) and reading needs no permission (Deno asks for one). */
-function onDisk(build: Build): Uint8Array<ArrayBuffer> | undefined {
+async function onDisk(build: Build): Promise<Uint8Array<ArrayBuffer> | undefined> {
   if ("Deno" in globalThis) return;
   try {
-    return readFileSync(new URL(`../wasm/${build}.wasm`, import.meta.url));
+    return (await fileSystem()).readFileSync(new URL(`../wasm/${build}.wasm`, import.meta.url));
   } catch {}
 }
 
@@ -22,7 +21,7 @@ async function unpacked(build: Build): Promise<Uint8Array<ArrayBuffer>> {
 }
 
 usePlatform({
-  module: async (build) => WebAssembly.compile(onDisk(build) ?? (await unpacked(build))),
+  module: async (build) => WebAssembly.compile((await onDisk(build)) ?? (await unpacked(build))),
   pause: () => new Promise((resolve) => setImmediate(resolve)),
   folder: nodeFolder,
   shippedModel: () => fileURLToPath(new URL("../../models/default-embedder", import.meta.url)),

@@ -1,6 +1,6 @@
 /** Files through node:fs, as Node, Deno and Bun have it. */
 
-import { close, fstat, open, read, type Stats, stat } from "node:fs";
+import type { Stats } from "node:fs";
 import { basename, dirname, isAbsolute, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { InputError, MissingFileError } from "../errors.ts";
@@ -12,11 +12,17 @@ const MOST = 2 ** 30;
 /** Reads below this many bytes are served from a block of that many, read ahead. */
 const AHEAD = 1 << 17;
 
-/** A call of node:fs as a promise: node:fs/promises takes 10 ms to import. */
-const done = <T>(call: (callback: (error: NodeJS.ErrnoException | null, value: T) => void) => void): Promise<T> =>
-  new Promise((resolve, reject) => call((error, value) => (error ? reject(error) : resolve(value))));
-const statOf = (path: string) => done<Stats>((then) => stat(path, then));
-const closed = (fd: number) => done<void>((then) => close(fd, (error) => then(error ?? null)));
+/** node:fs without its streams and promises, which come with an `import` of it and take 10 ms. */
+export const fileSystem = async (): Promise<typeof import("node:fs")> =>
+  process.getBuiltinModule?.("node:fs") ?? import("node:fs");
+
+/** One of its calls as a promise. */
+async function done<T = void>(
+  call: (fs: typeof import("node:fs"), then: (error: Error | null, value?: T) => void) => void,
+): Promise<T> {
+  const fs = await fileSystem();
+  return new Promise((resolve, reject) => call(fs, (error, value) => (error ? reject(error) : resolve(value as T))));
+}
 
 /**
  * The folder at `path` (or `file:` URL), or the one around it where it is a weights file; undefined where nothing is.
@@ -27,7 +33,7 @@ export async function nodeFolder(path: string): Promise<ModelFolder | undefined>
   let directory: boolean;
   try {
     if (path.startsWith("file:")) file = fileURLToPath(path.replace(/[?#].*/, ""));
-    directory = (await statOf(file)).isDirectory();
+    directory = (await done<Stats>((fs, then) => fs.stat(file, then))).isDirectory();
   } catch (cause) {
     const { name, code, message } = cause as NodeJS.ErrnoException;
     const refused = name === "NotCapable" || ["EACCES", "EPERM", "ERR_ACCESS_DENIED"].includes(code!);
@@ -47,13 +53,13 @@ export async function nodeFolder(path: string): Promise<ModelFolder | undefined>
 async function openFile(path: string, name: string, folder: string): Promise<ByteReader | undefined> {
   let fd: number | undefined;
   try {
-    const opened = await done<number>((then) => open(path, then));
+    const opened = await done<number>((fs, then) => fs.open(path, then));
     fd = opened;
-    const about = await done<Stats>((then) => fstat(opened, then));
+    const about = await done<Stats>((fs, then) => fs.fstat(opened, then));
     if (!about.isDirectory()) return reader(fd, about.isFile() ? about.size : undefined);
-    await closed(fd);
+    await done((fs, then) => fs.close(opened, then));
   } catch (cause) {
-    if (fd !== undefined) await closed(fd);
+    if (fd !== undefined) await done((fs, then) => fs.close(fd!, then));
     const { code } = cause as NodeJS.ErrnoException;
     if (!["ENOENT", "ENOTDIR", "EISDIR", "ENAMETOOLONG"].includes(code!))
       throw new MissingFileError(name, folder, { cause });
@@ -67,7 +73,7 @@ function reader(fd: number, size?: number): ByteReader {
   let block: Uint8Array<ArrayBuffer> | undefined;
   let at = 0;
   const next = async (into: Uint8Array) => {
-    const n = await done<number>((then) => read(fd, into, 0, Math.min(into.length, MOST), null, then));
+    const n = await done<number>((fs, then) => fs.read(fd, into, 0, Math.min(into.length, MOST), null, then));
     at += n;
     return n;
   };
@@ -97,7 +103,7 @@ function reader(fd: number, size?: number): ByteReader {
     async close() {
       if (!open) return;
       open = false;
-      await closed(fd);
+      await done((fs, then) => fs.close(fd, then));
     },
   };
 }
