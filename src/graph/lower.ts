@@ -56,6 +56,9 @@ interface Planned {
   bytes: number;
 }
 
+/** Lists of ops that are kept, one for each choice of dims: some 10 KB each. */
+const KEPT = 8;
+
 const fits = (dims: Dims, into: Dims) => (Object.keys(dims) as (keyof Dims)[]).every((k) => dims[k] <= into[k]);
 
 /** The part of a graph that some outputs need, and its place in memory. Dims are bound again for each run; the list of nodes is not. */
@@ -68,6 +71,8 @@ export class Program {
   readonly #lives: { v?: Input | Node; of?: Node; first: number; last: number }[];
   #plan?: Planned;
   #next?: Planned;
+  /** What was bound last at this plan, the latest last. */
+  readonly #bound = new Map<string, Bound>();
 
   constructor(
     nodes: readonly Node[],
@@ -134,28 +139,22 @@ export class Program {
   }
 
   #emit(place: Omit<Place, "scratch">, scratch: (n: Node) => number) {
-    const records: Words[] = [];
+    const records: { node: Node; words: Words }[] = [];
     const steps: Step[] = this.#nodes.map((node) => {
       const first = records.length;
       const tap = this.#taps.get(node);
       const full = tap ? { ...node, inputs: { ...node.inputs, tap } } : node;
       const { emit, flops } = ops[node.op as Op];
-      const head = { [Head.op]: node.op as number, [Head.rows]: place.size(node.rows), [Head.out]: place.at(node) };
-      for (const words of [emit(full, { ...place, scratch: scratch(node) })].flat())
-        records.push({ ...head, ...words });
+      const words = emit(full, { ...place, scratch: scratch(node) });
+      for (const w of Array.isArray(words) ? words : [words]) records.push({ node, words: w });
+      const rows = place.size(node.rows);
+      let bytes = rows * node.cols * 4;
       // Of a table an op touches as many rows as it writes.
-      const bytesTouched = (v: Value | undefined) =>
-        v ? place.size(v === full.inputs.table ? node.rows : v.rows) * v.cols * 4 : 0;
-      const touched = [node, ...Object.values(full.inputs)].map(bytesTouched);
-      const bytes = touched.reduce((a, b) => a + b);
-      return {
-        node,
-        first,
-        last: records.length,
-        rows: place.size(node.rows),
-        flops: flops?.(node, place.size) ?? 0,
-        bytes,
-      };
+      for (const name in full.inputs) {
+        const v = full.inputs[name];
+        if (v) bytes += (name === "table" ? rows : place.size(v.rows)) * v.cols * 4;
+      }
+      return { node, first, last: records.length, rows, flops: flops?.(node, place.size) ?? 0, bytes };
     });
     return { records, steps };
   }
@@ -163,8 +162,18 @@ export class Program {
   /** The op list for these dims, with scratch from byte `from` (aligned) on. An input that is `absent` is a null pointer. */
   bind(dims: Dims, from: number, residents: Residents, absent = (_: Input) => false): Bound {
     if (!this.#next || !fits(dims, this.#next.dims)) this.reserve(dims);
+    if (this.#plan !== this.#next) this.#bound.clear();
     this.#plan = this.#next!; // kept only now: a plan that memory had no room for binds nothing
-    const { offsets } = this.#plan;
+    const { T, B, P, S, R } = dims;
+    const key = [T, B, P, S, R, from, ...this.inputs.map((v) => +absent(v))].join();
+    const bound = this.#bound.get(key) ?? this.#bind(this.#plan, dims, from, residents, absent);
+    this.#bound.delete(key);
+    this.#bound.set(key, bound);
+    if (this.#bound.size > KEPT) this.#bound.delete(this.#bound.keys().next().value!);
+    return bound;
+  }
+
+  #bind({ offsets }: Planned, dims: Dims, from: number, residents: Residents, absent: (v: Input) => boolean): Bound {
     const addresses = new Map<Value, number>();
     const scratches = new Map<Node, number>();
     this.#lives.forEach(({ v, of }, i) => {
@@ -181,10 +190,14 @@ export class Program {
       scales: (v: Value) => residents.scales(v),
     };
     const { records, steps } = this.#emit(place, (n) => scratches.get(n) ?? 0);
-    const words = new Int32Array(records.length * Head.words);
-    records.forEach((record, i) => {
-      for (const k in record) words[i * Head.words + +k] = record[k];
+    const list = new Int32Array(records.length * Head.words);
+    records.forEach(({ node, words }, i) => {
+      const record = list.subarray(i * Head.words, (i + 1) * Head.words);
+      record[Head.op] = node.op as Op;
+      record[Head.rows] = place.size(node.rows);
+      record[Head.out] = at(node);
+      for (let k = 0; k < Head.words; k++) record[k] = words[k] ?? record[k];
     });
-    return { words, at: from + offsets[0], steps, address: at, ld: stride };
+    return { words: list, at: from + offsets[0], steps, address: at, ld: stride };
   }
 }

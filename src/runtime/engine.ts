@@ -95,10 +95,17 @@ export class Engine {
   static async create(options: EngineOptions = {}): Promise<Engine> {
     const build = options.deterministic ? "simd" : supportedBuild();
     const memory = new Memory(options.memory_limit);
-    const { instantiate } = await import("@assemblyscript/loader");
+    const { instantiate, instantiateSync } = await import("@assemblyscript/loader");
     try {
-      const module = options.wasm ?? (await moduleOf(build));
-      const { exports } = await instantiate<Exports>(module as WebAssembly.Module, { env: { memory: memory.memory } });
+      const module = (options.wasm ?? (await moduleOf(build))) as WebAssembly.Module;
+      const imports = { env: { memory: memory.memory } };
+      let exports: Exports;
+      try {
+        // The other one looks for a Response, for which Node loads its whole fetch: 10 ms and some MB.
+        ({ exports } = instantiateSync<Exports>(module, imports));
+      } catch {
+        ({ exports } = await instantiate<Exports>(module, imports)); // old Chromes instantiate nothing at once in a page
+      }
       if (exports.version() !== VERSION || exports.heap_base() > BASE)
         throw new EngineError(`the module is version ${exports.version()}, this library needs ${VERSION}`);
       return new Engine(build, memory, exports);
