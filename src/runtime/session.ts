@@ -124,7 +124,7 @@ export class Session {
         engine.release(block);
         throw error;
       }
-    });
+    }, options.signal);
   }
 
   /** Runs the program of `names`; `read` copies out what it needs while the results are still in place. */
@@ -150,7 +150,7 @@ export class Session {
         return engine.memory.read(bound.address(v), rows, v.cols, bound.ld(v));
       };
       return read(layout.values(names), copy);
-    });
+    }, options.signal);
   }
 
   async #execute(bound: Bound, signal?: AbortSignal, profile?: (steps: Profiled[]) => void): Promise<void> {
