@@ -1,6 +1,6 @@
 import { base } from "./fuse.ts";
 import { type Dim, type Dims, type Input, type Node, pad, type Value } from "./graph.ts";
-import { Record as Head, Op } from "./op.ts";
+import { Format, Record as Head, Op } from "./op.ts";
 import { ops, type Place, type Words } from "./ops.ts";
 import { type Buffer, plan } from "./plan.ts";
 
@@ -10,7 +10,9 @@ const RECORD = Head.words * 4;
 /** Values that lie in memory between runs: weights, constants, whatever was computed once. */
 export interface Residents {
   at(v: Value): number | undefined;
-  panels(v: Value): boolean;
+  format(v: Value): Format;
+  /** Address of a quantised one's scales. */
+  scales(v: Value): number;
 }
 
 /** The records of one node and what they cost, in floating-point operations or, where those say little, bytes touched. */
@@ -119,7 +121,13 @@ export class Program {
   }
 
   #layout(dims: Dims): Planned {
-    const nowhere = { at: () => 0, ld: stride, size: (d: Dim) => size(dims, d), panels: () => false };
+    const nowhere = {
+      at: () => 0,
+      ld: stride,
+      size: (d: Dim) => size(dims, d),
+      format: () => Format.rows,
+      scales: () => 0,
+    };
     const list = this.#emit(nowhere, () => 0).records.length * RECORD;
     const buffers: Buffer[] = this.#lives.map(({ v, of, first, last }) => {
       // What the prologue computes is resident by now, though it was not when the program was made.
@@ -174,7 +182,13 @@ export class Program {
     });
     const at = (v: Value | undefined): number =>
       v?.kind === "view" ? at(v.of) + v.offset * 4 : v ? (residents.at(v) ?? addresses.get(v) ?? 0) : 0;
-    const place = { at, ld: stride, size: (d: Dim) => size(dims, d), panels: (v: Value) => residents.panels(v) };
+    const place = {
+      at,
+      ld: stride,
+      size: (d: Dim) => size(dims, d),
+      format: (v: Value) => residents.format(v),
+      scales: (v: Value) => residents.scales(v),
+    };
     const { records, steps } = this.#emit(place, (n) => scratches.get(n) ?? 0);
     const list = new Int32Array(records.length * Head.words);
     records.forEach(({ node, words }, i) => {

@@ -11,11 +11,21 @@ interface Exports extends Record<string, unknown> {
   convert(out: number, bytes: number, count: number, dtype: number): void;
   pack_rows(out: number, bytes: number, first: number, rows: number, k: number, dtype: number): void;
   pack_columns(out: number, bytes: number, first: number, rows: number, n: number, k: number, dtype: number): void;
+  quantize_weights(
+    out: number,
+    scales: number,
+    x: number,
+    scratch: number,
+    first: number,
+    rows: number,
+    k: number,
+    format: number,
+  ): void;
   version(): number;
   heap_base(): number;
 }
 
-const VERSION = 2;
+const VERSION = 3;
 
 /** First byte that the host may use: behind the data of either build, so that a plan holds for both. */
 export const BASE = 4096;

@@ -8,7 +8,7 @@ import { align } from "../graph/plan.ts";
 import { BASE, type Block, Engine, type EngineOptions } from "./engine.ts";
 import { Memory } from "./memory.ts";
 import type { Profiled } from "./profile.ts";
-import { Weights } from "./weights.ts";
+import { type WeightDtype, Weights } from "./weights.ts";
 
 export type { Profiled } from "./profile.ts";
 
@@ -38,11 +38,11 @@ export class Layout {
   /** First byte of scratch. */
   readonly end: number;
 
-  constructor(nodes: readonly Node[], outputs: Outputs, from: number) {
+  constructor(nodes: readonly Node[], outputs: Outputs, from: number, dtype?: WeightDtype) {
     const fused = fuse(nodes, outputs);
     this.#nodes = fused.nodes;
     this.outputs = fused.outputs;
-    this.weights = new Weights(fused.nodes, from);
+    this.weights = new Weights(fused.nodes, from, dtype);
     const kept = new Set<Node>();
     for (const n of fused.nodes) {
       if (n.constant) continue;
@@ -96,13 +96,13 @@ export class Session {
   static async load(
     { nodes, outputs }: { nodes: readonly Node[]; outputs: Outputs },
     checkpoints: readonly Checkpoint[],
-    options: EngineOptions & StreamOptions & { ignore?: RegExp; engine?: Engine } = {},
+    options: EngineOptions & StreamOptions & { ignore?: RegExp; engine?: Engine; dtype?: WeightDtype } = {},
   ): Promise<Session> {
     const engine = options.engine ?? (await Engine.create(options));
     return engine.enqueue(async () => {
-      let layout = new Layout(nodes, outputs, BASE);
+      let layout = new Layout(nodes, outputs, BASE, options.dtype);
       const block = engine.reserve(layout.end - BASE);
-      if (block.at !== BASE) layout = new Layout(nodes, outputs, block.at);
+      if (block.at !== BASE) layout = new Layout(nodes, outputs, block.at, options.dtype);
       try {
         const session = new Session(engine, layout, options.engine && block);
         await layout.weights.load(engine, checkpoints, options.ignore ?? /^$/, options);

@@ -1,7 +1,7 @@
 import { InputError, UnsupportedOptionError } from "../errors.ts";
 import { type Dims, Graph, pad, type Value } from "../graph/graph.ts";
 import { Program, type Residents } from "../graph/lower.ts";
-import { Dtype } from "../graph/op.ts";
+import { Dtype, Format } from "../graph/op.ts";
 import { align } from "../graph/plan.ts";
 import { checked } from "../nn/attention.ts";
 import { BASE, Engine, type EngineOptions } from "../runtime/engine.ts";
@@ -28,7 +28,11 @@ function bestOf(dim: number, size: number, k: number) {
   const input = g.input("query", "T", "f32", dim);
   const table = g.weight("vectors", [size, dim]);
   const top = g.topK(g.linear(input, table), k);
-  const residents: Residents = { at: (v: Value) => (v === table ? BASE : undefined), panels: () => true };
+  const residents: Residents = {
+    at: (v: Value) => (v === table ? BASE : undefined),
+    format: () => Format.panels,
+    scales: () => 0,
+  };
   return { size, k, input, top, residents, program: new Program(g.nodes, [top], residents) };
 }
 
