@@ -1,4 +1,4 @@
-import { EngineError, throwIfAborted, WattentionError } from "../errors.ts";
+import { AbortError, EngineError, throwIfAborted, WattentionError } from "../errors.ts";
 import type { Node } from "../graph/graph.ts";
 import type { Step } from "../graph/lower.ts";
 import { Part } from "../graph/op.ts";
@@ -137,14 +137,23 @@ export class Engine {
     this.#blocks = this.#blocks.filter((b) => b !== block);
   }
 
-  /** Runs `work` when all earlier work is done, whether or not that failed. */
-  enqueue<T>(work: () => Promise<T> | T): Promise<T> {
+  /** Runs `work` when all earlier work is done, whether or not that failed; never, if `signal` fires before that. */
+  enqueue<T>(work: () => Promise<T> | T, signal?: AbortSignal): Promise<T> {
+    let started = false;
     const done = this.#queue.then(() => {
       if (this.#disposed) throw new EngineError("the engine was disposed");
+      throwIfAborted(signal);
+      started = true;
       return work();
     });
     this.#queue = done.catch(() => {});
-    return done;
+    if (!signal) return done;
+    // Who waits in the queue need not wait to learn that the wait is over.
+    return new Promise((resolve, reject) => {
+      const leave = () => started || reject(new AbortError(signal.reason));
+      signal.addEventListener("abort", leave, { once: true });
+      done.then(resolve, reject).finally(() => signal.removeEventListener("abort", leave));
+    });
   }
 
   /** Executes the op list at `program`. Call it within `enqueue`. @throws AbortError between ranges, EngineError if the module traps. */
