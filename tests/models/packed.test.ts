@@ -10,9 +10,14 @@ for (const name of readdirSync(at("models")))
       const folder = at(`models/${name}`);
       const bytes = await pack(folder, { dtype });
       const [a, b] = [await loadModel(folder, { dtype }), await loadModel(bytes)];
-      const run = async (m: typeof a) => (await m.forward({ input_ids: [[1, 2, 3, 4, 5]] }, { outputs: m.outputs })) as Record<string, Tensor|Tensor[]>;
+      const run = async (m: typeof a) =>
+        (await m.forward({ input_ids: [[1, 2, 3, 4, 5]] }, { outputs: m.outputs })) as Record<
+          string,
+          Tensor | Tensor[]
+        >;
       const [x, y] = [await run(a), await run(b)];
       expect(y).toEqual(x);
-      a.dispose(); b.dispose();
+      a.dispose();
+      b.dispose();
     }
   });
