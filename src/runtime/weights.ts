@@ -171,14 +171,9 @@ export class Weights implements Residents {
     if (missing.length || unexpected.length) throw new WeightsError(missing, unexpected);
     const used = Math.min(engine.memory.bytes, this.end);
     engine.memory.ensure(engine.top + this.window);
-<<<<<<< HEAD
-    engine.memory.u8(this.from, this.end - this.from).fill(0); // what is not written is padding
-    this.#compute(engine);
-=======
     // What is not written is padding, zero; so is memory that is new, and touching it costs more than filling it.
     engine.memory.u8(this.from, Math.max(0, used - this.from)).fill(0);
-    for (const c of this.#constants) engine.memory.write(this.at(c)!, c.data);
->>>>>>> 0bc3f50e8725e7afc2e3a6f0618759f67883d356
+    this.#compute(engine);
     for (const c of checkpoints) await c.stream((info) => this.#target(engine, info), options);
   }
 
