@@ -8,7 +8,7 @@ const BASELINES = { f32: "ort-f32", "8-bit": "ort-int8", "4-bit": "ort-int8" };
 /** The peer that `one` is compared with. @param chosen `{ group: word }` from the command line */
 export function baselineOf(one, peers, chosen = {}) {
   const word = chosen[one.group] ?? BASELINES[one.group];
-  return peers.find((p) => p.word === word) ?? peers.find((p) => p.group === one.group) ?? peers[0];
+  return peers.find((p) => p.word === word) ?? peers[0];
 }
 
 /** V8 puts optimised WebAssembly in only between calls, so everybody is first warmed by many short calls, for the same time. */

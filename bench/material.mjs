@@ -90,15 +90,6 @@ export function readSafetensors(path) {
   return found;
 }
 
-/** Mean over the rows of `[1, T, width]`. */
-export function meanOfRows(data, rows) {
-  const width = data.length / rows;
-  const mean = new Float32Array(width);
-  for (let at = 0; at < data.length; at += width) for (let j = 0; j < width; j++) mean[j] += data[at + j];
-  for (let j = 0; j < width; j++) mean[j] /= rows;
-  return mean;
-}
-
 const { resolve } = createRequire(import.meta.url);
 /** true, or what to do. */
 export function installed(name) {

@@ -17,7 +17,7 @@ const OWN = "wattention,wattention-q8,wattention-q8-exact,wattention-q4";
 const usage = `usage: node minilm.mjs [options]
   --peers LIST     of ${names.join(", ")};
                    ours may be followed by =ENTRY, another build's dist/host/node.js (default ${OWN},ort-f32,ort-int8)
-  --baseline LIST  what × is over, by group (default f32=ort-f32,8-bit=ort-int8,4-bit=ort-int8; the group's first peer in its absence)
+  --baseline LIST  what × is over, by group (default f32=ort-f32,8-bit=ort-int8,4-bit=ort-int8; the first peer in its absence)
   --lengths LIST   tokens (default 16,128,512)
   --rounds N       rounds per length (default 15)
   --turn MS        least time of one peer's turn in a round (default 60)

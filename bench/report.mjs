@@ -3,7 +3,7 @@ import { table } from "./measure.mjs";
 
 const show = (x, digits) => (Number.isFinite(x) ? x.toFixed(digits) : "-");
 const span = ({ q1, q3 }, digits) => `${show(q1, digits)} – ${show(q3, digits)}`;
-const MB = (bytes) => show(bytes / 1e6, bytes < 1e6 ? 3 : 1);
+const MB = (bytes) => show(bytes / 1e6, Math.abs(bytes) < 1e6 ? 3 : 1);
 
 export function lengthsTable(rows) {
   const body = rows.map((r) => [

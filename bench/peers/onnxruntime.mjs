@@ -1,22 +1,12 @@
 /** onnxruntime: its WebAssembly (onnxruntime-web) and its native addon (onnxruntime-node, the line of what no WebAssembly has). One thread each. */
 import { readFileSync } from "node:fs";
 import { basename } from "node:path";
-import { installed, meanOfRows, minilm, versionOf } from "../material.mjs";
+import { installed, minilm, versionOf } from "../material.mjs";
+import { ofSession } from "../runners.mjs";
 
 /** The f32 file holds the graph only: its weights are those of model.safetensors. */
 const external = (dtype) =>
   dtype === "f32" ? { externalData: [{ path: basename(minilm.weights), data: readFileSync(minilm.weights) }] } : {};
-
-/** Ids of one text to its mean-pooled last_hidden_state. Also runs in a page. */
-export const runner = (session, Tensor) => async (ids) => {
-  const dims = [1, ids.length];
-  const { last_hidden_state } = await session.run({
-    input_ids: new Tensor("int64", BigInt64Array.from(ids, BigInt), dims),
-    attention_mask: new Tensor("int64", new BigInt64Array(ids.length).fill(1n), dims),
-    token_type_ids: new Tensor("int64", new BigInt64Array(ids.length), dims),
-  });
-  return meanOfRows(last_hidden_state.data, ids.length);
-};
 
 const peer = (library, dtype, load) => ({
   name: `${library} ${dtype}`,
@@ -26,7 +16,11 @@ const peer = (library, dtype, load) => ({
   files: () => (dtype === "f32" ? [minilm.onnx.f32, minilm.weights] : [minilm.onnx.int8]),
   async load() {
     const { session, Tensor } = await load();
-    return { version: versionOf(library), run: runner(session, Tensor), dispose: () => session.release() };
+    return {
+      version: versionOf(library),
+      run: ofSession((feeds) => session.run(feeds), Tensor),
+      dispose: () => session.release(),
+    };
   },
 });
 

@@ -4,7 +4,8 @@
  */
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
-import { installed, meanOfRows, minilm, readSafetensors, versionOf } from "../material.mjs";
+import { installed, minilm, readSafetensors, versionOf } from "../material.mjs";
+import { meanOfRows } from "../runners.mjs";
 
 const NAME = "@tensorflow/tfjs-backend-wasm";
 

@@ -4,7 +4,8 @@
  */
 import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, statSync } from "node:fs";
 import { basename } from "node:path";
-import { installed, meanOfRows, minilm, versionOf, work } from "../material.mjs";
+import { installed, minilm, versionOf, work } from "../material.mjs";
+import { ofSession } from "../runners.mjs";
 
 const NAME = "@huggingface/transformers";
 const DTYPE = { f32: "fp32", int8: "q8" };
@@ -52,15 +53,7 @@ export function transformers(runtime, dtype) {
     ],
     async load() {
       const { extract, Tensor } = await start();
-      const run = async (ids) => {
-        const dims = [1, ids.length];
-        const { last_hidden_state } = await extract.model({
-          input_ids: new Tensor("int64", BigInt64Array.from(ids, BigInt), dims),
-          attention_mask: new Tensor("int64", new BigInt64Array(ids.length).fill(1n), dims),
-          token_type_ids: new Tensor("int64", new BigInt64Array(ids.length), dims),
-        });
-        return meanOfRows(last_hidden_state.data, ids.length);
-      };
+      const run = ofSession(extract.model, Tensor);
       return { version: version(), run, dispose: () => extract.dispose() };
     },
     async loadText() {

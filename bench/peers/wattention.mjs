@@ -4,7 +4,8 @@ import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, relative, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { meanOfRows, minilm, repository, work } from "../material.mjs";
+import { minilm, repository, work } from "../material.mjs";
+import { ofModel } from "../runners.mjs";
 
 export const ours = repository("dist/host/node.js");
 export const DTYPES = ["f32", "q8", "q8-exact", "q4"];
@@ -37,7 +38,7 @@ export function wattention({ dtype = "f32", simd = false }, entry = ours) {
     async load() {
       const { loadModel } = await import(pathToFileURL(path));
       const model = await loadModel(...source());
-      return { model, version: versionAbove(path), run: runner(model), dispose: () => model.dispose() };
+      return { model, version: versionAbove(path), run: ofModel(model), dispose: () => model.dispose() };
     },
     async loadText() {
       const { pipeline } = await import(pathToFileURL(path));
@@ -78,15 +79,6 @@ function shippedFiles(path) {
     .filter((entry) => entry.isFile() && !entry.name.endsWith(".md"))
     .map((entry) => `${entry.parentPath}/${entry.name}`);
 }
-
-/** Ids of one text to its mean-pooled last_hidden_state, for any loaded model. Also runs in a page. */
-export const runner = (model) => async (ids) => {
-  const { last_hidden_state } = await model.forward(
-    { input_ids: { data: ids, dims: [1, ids.length] } },
-    { outputs: ["last_hidden_state"] },
-  );
-  return meanOfRows(last_hidden_state.data, ids.length);
-};
 
 const packedFile = (path, dtype) =>
   work(`${createHash("sha256").update(path).digest("hex").slice(0, 8)}-minilm-${dtype}.safetensors`);
