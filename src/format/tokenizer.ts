@@ -1,9 +1,11 @@
 import { FormatError, InputError } from "../errors.ts";
 import { Aligned } from "./tokenizer/aligned.ts";
-import { type Library, type LibraryTokenizer, type Model, model } from "./tokenizer/model.ts";
+import { cleaned, type Decoder, decoder } from "./tokenizer/decoder.ts";
+import { type Model, model } from "./tokenizer/model.ts";
 import { type Normalizer, normalizer } from "./tokenizer/normalizer.ts";
-import { isId, malformed, need, type Part, passSpace, WORD } from "./tokenizer/part.ts";
+import { anyOf, isId, malformed, type Part, passSpace, WORD } from "./tokenizer/part.ts";
 import { type PostProcessor, postProcessor, type Row, type Slot, trimmed } from "./tokenizer/postProcessor.ts";
+import { open, type Prepared, type Vocab } from "./tokenizer/prepared.ts";
 import { type PreTokenizer, preTokenizer } from "./tokenizer/preTokenizer.ts";
 
 /** What a text, or a pair of texts, becomes. Each list has one entry per token. */
@@ -96,10 +98,12 @@ function assemble(slots: readonly Slot[], texts: readonly Row[][]): Encoding {
 }
 
 /**
- * The tokenizer of a Hugging Face folder: the ids, windows and offsets of transformers' fast tokenizers. The library
- * @huggingface/tokenizers, loaded on first use, gives WordPiece, BPE, the decoders and the translation of regular expressions.
+ * The tokenizer of a Hugging Face folder: the ids, windows and offsets of transformers' fast tokenizers. All of it is made from a
+ * prepared tokenizer; the library @huggingface/tokenizers translates the regular expressions of a tokenizer.json that has some.
  */
 export class Tokenizer {
+  /** WordPiece, BPE, Unigram or WordLevel. */
+  readonly model_type: string;
   /** The model's limit as tokenizer_config.json has it; undefined where it has none (transformers' 1e30). */
   readonly model_max_length?: number;
   declare readonly mask_token?: string;
@@ -117,13 +121,17 @@ export class Tokenizer {
   declare readonly eos_token?: string;
   declare readonly eos_token_id?: number;
 
-  readonly #library: LibraryTokenizer;
+  readonly #vocab: Vocab;
   readonly #model: Model;
   readonly #normalize: Normalizer;
   readonly #split: PreTokenizer;
   readonly #post: PostProcessor;
+  readonly #decode: Decoder;
   /** Added tokens as they stand in the text (0) and in the normalised text (1), and what finds them. */
-  readonly #added: readonly (readonly [tokens: Map<string, AddedToken>, pattern: RegExp])[];
+  readonly #added: readonly (readonly [tokens: Map<string, AddedToken>, pattern: RegExp | undefined])[];
+  /** The ids of all added tokens, and how they are written. */
+  readonly #ids = new Map<string, number>();
+  readonly #written = new Map<number, string>();
   readonly #special = new Set<number>();
   readonly #config: Part;
 
@@ -133,29 +141,39 @@ export class Tokenizer {
    * @throws FormatError that names what is malformed, missing or not supported.
    */
   static async load(tokenizer: unknown, config?: unknown): Promise<Tokenizer> {
-    const library = (await import("@huggingface/tokenizers")) as unknown as Library;
+    const { prepareTokenizer } = await import("./tokenizer/prepare.ts");
+    return Tokenizer.loadPrepared(await prepareTokenizer(tokenizer, config));
+  }
+
+  /**
+   * Loads what `prepareTokenizer` (tokenizer/prepare.ts) made: the same tokenizer as `load` gives, in a millisecond or two.
+   * @param prepared Read as long as the tokenizer lives; must not change.
+   * @throws FormatError if the bytes are of another version, cut short or malformed.
+   */
+  static loadPrepared(prepared: Uint8Array): Tokenizer {
+    const opened = open(prepared);
     try {
-      return new Tokenizer(library, tokenizer as Part, (config ?? {}) as Part);
+      return new Tokenizer(opened);
     } catch (error) {
       throw error instanceof FormatError ? error : malformed((error as Error).message);
     }
   }
 
-  private constructor(library: Library, json: Part, config: Part) {
-    const compile = (pattern: unknown) => {
-      const { String: string, Regex } = pattern as Part;
-      if (typeof (string ?? Regex) !== "string") throw malformed(`${JSON.stringify(pattern)} is no pattern`);
-      return new library.SplitPreTokenizer({ type: "Split", pattern }).pattern;
-    };
+  private constructor(prepared: Prepared) {
+    const { normalizer: normal, pre_tokenizer, post_processor, decoder: decode, ...json } = prepared.parts;
+    const config = json.config;
     this.#config = config;
-    this.#normalize = normalizer(json.normalizer, compile);
-    this.#split = preTokenizer(json.pre_tokenizer, compile);
-    this.#model = model(need(json, "model", "object"), library);
-    this.#post = postProcessor(json.post_processor);
-    const { ids, vocab } = this.#model;
+    this.#vocab = prepared.vocab;
+    this.model_type = String(json.model.type);
+    this.#normalize = normalizer(normal, prepared.charsmaps);
+    this.#split = preTokenizer(pre_tokenizer);
+    this.#model = model(prepared);
+    this.#post = postProcessor(post_processor);
+    this.#decode = decoder(decode);
     const added_tokens = [...((json.added_tokens ?? []) as AddedToken[])];
 
-    const idOf = (token?: string) => ids.get(token!) ?? added_tokens.find(({ content }) => content === token)?.id;
+    const idOf = (token?: string) =>
+      token === undefined ? token : (this.id(token) ?? added_tokens.find(({ content }) => content === token)?.id);
     // A config that names no special token leaves it to what is usual; the tokens that one names are added tokens.
     const none = !SPECIAL.some((name) => config[`${name}_token`]);
     for (const name of SPECIAL) {
@@ -178,34 +196,25 @@ export class Tokenizer {
       if (typeof content !== "string" || !isId(id))
         throw malformed(`added token ${JSON.stringify(token)} is malformed`);
       const written = normalized ? this.#normalize(Aligned.of(content)).text : content;
-      ids.set(content, id);
-      vocab[id] = written;
+      this.#ids.set(content, id);
+      this.#written.set(id, written);
       if (special) this.#special.add(id);
       if (written) found[normalized ? 1 : 0].set(written, token);
     }
-    this.#added = found.map((tokens) => {
-      // The longest first: of the alternatives that match at a place, the first is taken.
-      const longest = [...tokens.keys()].sort((a, b) => b.length - a.length);
-      const escaped = longest.map((token) => token.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&")).join("|");
-      return [tokens, new RegExp(escaped || "(?!)", "gu")] as const;
-    });
-
-    // The library's own is there for its decoder.
-    const nothing = { normalizer: null, pre_tokenizer: null, post_processor: null, model: { vocab: {} } };
-    this.#library = new library.Tokenizer({ decoder: null, ...json, ...nothing, added_tokens }, {});
-    this.#library.model.vocab = vocab;
+    this.#added = found.map((tokens) => [tokens, anyOf(tokens.keys())] as const);
     const limit = config.model_max_length as number;
     if (limit > 0 && limit < 1e9) this.model_max_length = limit;
   }
 
   /** The id of a token; undefined if the vocabulary lacks it. */
   id(token: string): number | undefined {
-    return this.#model.ids.get(token);
+    const id = this.#ids.get(token) ?? this.#vocab.id(token);
+    return id < 0 ? undefined : id;
   }
 
   /** The token of an id; undefined if there is none. */
   token(id: number): string | undefined {
-    return this.#model.vocab[id];
+    return this.#written.get(id) ?? this.#vocab.token(id);
   }
 
   /**
@@ -260,8 +269,11 @@ export class Tokenizer {
       clean_up_tokenization_spaces = this.#config.clean_up_tokenization_spaces === true,
     } = {},
   ): string {
-    const known = Array.from(ids).filter((id) => this.token(id) && !(skip_special_tokens && this.#special.has(id)));
-    return known.length ? this.#library.decode(known, { clean_up_tokenization_spaces }) : "";
+    const tokens = Array.from(ids, (id) =>
+      skip_special_tokens && this.#special.has(id) ? "" : (this.token(id) ?? ""),
+    );
+    const text = this.#decode(tokens.filter(Boolean)).join("");
+    return clean_up_tokenization_spaces ? cleaned(text) : text;
   }
 
   /** Makes tokens of a text: pass 0 takes out added tokens, pass 1 those in the normalised text, pass 2 splits and cuts the rest. */
@@ -270,7 +282,7 @@ export class Tokenizer {
     if (pass > 1) {
       for (const part of this.#split(text)) {
         const n = word();
-        for (const [token, id, start, end] of this.#model.tokenize(part.text))
+        for (const [token, id, start, end] of this.#model(part.text))
           rows.push([token, id, ...part.range(start, end), n]);
       }
       return;
@@ -282,7 +294,7 @@ export class Tokenizer {
     const rest = (end: number) => {
       if (at < end) this.#cut(text.slice(at, end), pass + 1, rows);
     };
-    for (const { 0: match, index } of text.text.matchAll(pattern)) {
+    for (const { 0: match, index } of pattern ? text.text.matchAll(pattern) : []) {
       const { id, single_word, lstrip, rstrip } = tokens.get(match)!;
       let end = index + match.length;
       // Two units hold a character; half of one is no word character.

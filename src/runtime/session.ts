@@ -1,15 +1,17 @@
 import { InputError } from "../errors.ts";
 import type { Checkpoint } from "../format/checkpoint.ts";
+import type { Packed } from "../format/packed.ts";
 import type { StreamOptions } from "../format/safetensors.ts";
 import { base, fuse, type Outputs } from "../graph/fuse.ts";
 import type { Dims, Node, Value } from "../graph/graph.ts";
-import { type Bound, bytesOf, Program, type Step } from "../graph/lower.ts";
-import type { Op } from "../graph/op.ts";
+import { type Bound, bytesOf, Program } from "../graph/lower.ts";
 import { align } from "../graph/plan.ts";
-import { platform } from "../platform.ts";
 import { BASE, type Block, Engine, type EngineOptions } from "./engine.ts";
 import { Memory } from "./memory.ts";
-import { Weights } from "./weights.ts";
+import type { Profiled } from "./profile.ts";
+import { type WeightDtype, Weights } from "./weights.ts";
+
+export type { Profiled } from "./profile.ts";
 
 export type RunInputs = { readonly [name: string]: Int32Array | Float32Array | undefined };
 
@@ -22,18 +24,6 @@ export interface MemoryPlan {
   weights: number;
   scratch: number;
   total: number;
-}
-
-/** What one op of a run cost. */
-export interface Profiled {
-  op: Op;
-  rows: number;
-  cols: number;
-  milliseconds: number;
-  /** Billions of floating-point operations a second, of ops that are counted so. */
-  gflops?: number;
-  /** Bytes read and written, each value once. */
-  bytes: number;
 }
 
 const NO_DIMS: Dims = { T: 0, B: 0, P: 0, S: 0, R: 0 };
@@ -49,11 +39,13 @@ export class Layout {
   /** First byte of scratch. */
   readonly end: number;
 
-  constructor(nodes: readonly Node[], outputs: Outputs, from: number) {
+  /** `packed`: weights come straight to their places, through no window. */
+  constructor(nodes: readonly Node[], outputs: Outputs, from: number, dtype?: WeightDtype, packed = false) {
     const fused = fuse(nodes, outputs);
     this.#nodes = fused.nodes;
     this.outputs = fused.outputs;
-    this.weights = new Weights(fused.nodes, from);
+    this.weights = new Weights(fused.nodes, from, dtype);
+    if (packed) this.weights.window = 0;
     const kept = new Set<Node>();
     for (const n of fused.nodes) {
       if (n.constant) continue;
@@ -103,28 +95,32 @@ export class Session {
     readonly block: Block | undefined,
   ) {}
 
-  /** Lays out `nodes`, loads the checkpoints' weights and computes what depends on weights alone. */
+  /** Lays out `nodes`, loads the weights and computes what depends on weights alone. */
   static async load(
     { nodes, outputs }: { nodes: readonly Node[]; outputs: Outputs },
-    checkpoints: readonly Checkpoint[],
-    options: EngineOptions & StreamOptions & { ignore?: RegExp; engine?: Engine } = {},
+    from: readonly Checkpoint[] | Packed,
+    options: EngineOptions & StreamOptions & { ignore?: RegExp; engine?: Engine; dtype?: WeightDtype } = {},
   ): Promise<Session> {
     const engine = options.engine ?? (await Engine.create(options));
     return engine.enqueue(async () => {
-      let layout = new Layout(nodes, outputs, BASE);
+      const packed = "dtype" in from;
+      let layout = new Layout(nodes, outputs, BASE, options.dtype, packed);
       const block = engine.reserve(layout.end - BASE);
-      if (block.at !== BASE) layout = new Layout(nodes, outputs, block.at);
+      if (block.at !== BASE) layout = new Layout(nodes, outputs, block.at, options.dtype, packed);
       try {
         const session = new Session(engine, layout, options.engine && block);
-        await layout.weights.load(engine, checkpoints, options.ignore ?? /^$/, options);
-        engine.memory.ensure(engine.top + layout.prologue.reserve(NO_DIMS));
+        const prologue = engine.top + layout.prologue.reserve(NO_DIMS);
+        const { weights } = layout;
+        if (packed) await weights.read(engine, from, prologue, options.ignore ?? /^$/, options);
+        else await weights.load(engine, from, options.ignore ?? /^$/, options);
+        engine.memory.ensure(prologue);
         await session.#execute(layout.prologue.bind(NO_DIMS, engine.top, layout.weights), options.signal);
         return session;
       } catch (error) {
         engine.release(block);
         throw error;
       }
-    });
+    }, options.signal);
   }
 
   /** Runs the program of `names`; `read` copies out what it needs while the results are still in place. */
@@ -150,7 +146,7 @@ export class Session {
         return engine.memory.read(bound.address(v), rows, v.cols, bound.ld(v));
       };
       return read(layout.values(names), copy);
-    });
+    }, options.signal);
   }
 
   async #execute(bound: Bound, signal?: AbortSignal, profile?: (steps: Profiled[]) => void): Promise<void> {
@@ -158,14 +154,7 @@ export class Session {
     if (!bound.steps.length) return;
     engine.memory.write(bound.at, bound.words);
     if (!profile) return engine.run(bound.at, bound.steps, signal);
-    const profiled: Profiled[] = [];
-    for (const step of bound.steps) {
-      const start = performance.now();
-      await engine.run(bound.at, [step], signal);
-      profiled.push(measured(step, performance.now() - start));
-      await platform().pause(); // ops that are short each are long together
-    }
-    profile(profiled);
+    profile(await (await import("./profile.ts")).profile(engine, bound, signal));
   }
 
   /** Runs that were called for before still give their results, unless the engine was the session's own. */
@@ -174,9 +163,4 @@ export class Session {
     if (block) engine.enqueue(() => engine.release(block)).catch(() => {});
     else engine.dispose();
   }
-}
-
-function measured({ node, flops, bytes, rows }: Step, milliseconds: number): Profiled {
-  const gflops = flops ? flops / milliseconds / 1e6 : undefined;
-  return { op: node.op as Op, rows, cols: node.cols, milliseconds, gflops, bytes };
 }

@@ -7,29 +7,50 @@ export const width = (text: string, at: number) => (text.codePointAt(at)! > 0xff
 /**
  * Text on its way to the model: `at[i]` is where the character of `original` starts that the UTF-16 unit i comes from (for both
  * halves of a surrogate pair the first). Who inherits which character follows NormalizedString of the `tokenizers` crate, quirks
- * included, so that offsets come out equal.
+ * included, so that offsets come out equal. A number in the place of the list says that unit i comes from unit number + i: most text
+ * is as long as it was, and needs no list.
  */
 export class Aligned {
+  #at: readonly number[] | number;
+
   constructor(
     readonly text: string,
-    readonly at: readonly number[],
+    at: readonly number[] | number,
     readonly original: string,
-  ) {}
+  ) {
+    this.#at = at;
+  }
 
   static of(text: string): Aligned {
-    const at: number[] = [];
-    for (let i = 0; i < text.length; i++) at.push(i && width(text, i - 1) > 1 ? i - 1 : i);
-    return new Aligned(text, at, text);
+    return new Aligned(text, 0, text);
+  }
+
+  get at(): readonly number[] {
+    if (typeof this.#at === "number") this.#at = Array.from({ length: this.text.length }, (_, i) => this.from(i));
+    return this.#at;
+  }
+
+  /** Where unit i comes from. */
+  from(i: number): number {
+    if (typeof this.#at !== "number") return this.#at[i];
+    const at = this.#at + i;
+    return at && width(this.original, at - 1) > 1 ? at - 1 : at;
+  }
+
+  /** Another text of as many units, each of which comes from where the one in its place does. */
+  like(text: string): Aligned {
+    return text === this.text ? this : new Aligned(text, this.#at, this.original);
   }
 
   slice(start: number, end?: number): Aligned {
-    return new Aligned(this.text.slice(start, end), this.at.slice(start, end), this.original);
+    const at = typeof this.#at === "number" ? this.#at + start : this.#at.slice(start, end);
+    return new Aligned(this.text.slice(start, end), at, this.original);
   }
 
   /** The range of the original text behind the units from `start` up to and not with `end`, of which there is at least one. */
   range(start: number, end: number): [from: number, to: number] {
-    const last = this.at[end - 1];
-    return [this.at[start], last + width(this.original, last)];
+    const last = this.from(end - 1);
+    return [this.from(start), last + width(this.original, last)];
   }
 
   /**
@@ -51,6 +72,14 @@ export class Aligned {
 
   /** Puts `by` in the place of each match of `pattern` (flag g): it comes from the last character of the match, or of what precedes an empty one. */
   replace(pattern: RegExp, by: string | ((match: string) => string)): Aligned {
+    if (typeof by === "string" && by.length === 1 && typeof this.#at === "number") {
+      let same = true;
+      const text = this.text.replace(pattern, (match) => {
+        same &&= match.length === 1;
+        return by;
+      });
+      if (same) return this.like(text);
+    }
     const at: number[] = [];
     let text = "";
     let i = 0;

@@ -1,14 +1,13 @@
 import { malformed, utf8 } from "./part.ts";
 
 /**
- * The character map of a SentencePiece model (`precompiled_charsmap`): base64 of a little-endian u32 with the byte length of a
+ * The character map of a SentencePiece model (`precompiled_charsmap`, out of base64): a little-endian u32 with the byte length of a
  * trie, the trie (a double array of u32 units, as darts-clone lays it out), and the replacements, each ended by a zero byte.
  * Returns what stands for a chunk of text: the replacement of the SHORTEST key that begins it, undefined where none does.
  * @throws FormatError if the map is cut short.
  */
-export function charsmap(base64: string): (chunk: string) => string | undefined {
-  const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
-  const view = new DataView(bytes.buffer);
+export function charsmap(bytes: Uint8Array): (chunk: string) => string | undefined {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const end = bytes.length > 3 ? 4 + view.getUint32(0, true) : bytes.length + 1;
   if (end > bytes.length) throw malformed("precompiled_charsmap is cut short");
   // A unit: its label in bits 0–7 and 31, bit 8 says that a value follows, the offset of its children in bits 10–30 (times 256 if bit 9).

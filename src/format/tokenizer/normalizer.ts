@@ -1,17 +1,24 @@
 import type { Aligned } from "./aligned.ts";
 import { charsmap } from "./charsmap.ts";
-import { build, type Compile, need, type Part, passSpace, utf8 } from "./part.ts";
+import { build, compile, need, type Part, passSpace, utf8 } from "./part.ts";
 
 export type Normalizer = (text: Aligned) => Aligned;
 
-const CONTROL = /(?![\t\n\r])[\ufffd\p{Cc}\p{Cf}\p{Co}\p{Cs}]/gu;
-const IDEOGRAPH =
+/** Text of printable ASCII and what cleaning makes spaces of. */
+const PLAIN = /^[\t\n\r -~]*$/;
+// Functions, since an engine works out the sets of a pattern where it is met, and most text is plain.
+const control = () => /(?![\t\n\r])[\ufffd\p{Cc}\p{Cf}\p{Co}\p{Cs}]/gu;
+const ideograph = () =>
   /[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\u{20000}-\u{2a6df}\u{2a700}-\u{2b81f}\u{2b920}-\u{2ceaf}\u{2f800}-\u{2fa1f}]/gu;
 
 export const prepend = (text: Aligned, prefix: string) => text.replace(/^(?=.)/gs, prefix);
 
 // Character by character: toLowerCase on the whole would make ς of a Σ at the end of a word.
-const lowercase: Normalizer = (text) => text.replace(/\p{Changes_When_Lowercased}/gu, (c) => c.toLowerCase());
+const lowercase: Normalizer = (text) =>
+  // Of all characters but İ, what they become is as long as they are.
+  /[\u0130\u03a3]/.test(text.text)
+    ? text.replace(/\p{Changes_When_Lowercased}/gu, (c) => c.toLowerCase())
+    : text.like(text.text.toLowerCase());
 
 /**
  * Unicode normalisation. JavaScript does it, but does not say which characters became which: the k-th occurrence of a character in
@@ -40,10 +47,15 @@ const unicode =
     );
   };
 
-const precompiled = (part: Part): Normalizer => {
-  const find = charsmap(need(part, "precompiled_charsmap", "string"));
+const precompiled = ({ precompiled_charsmap }: Part, charsmaps: Uint8Array): Normalizer => {
+  const [from, to] = precompiled_charsmap as [number, number];
+  const find = charsmap(charsmaps.subarray(from, to));
   const segmenter = new Intl.Segmenter();
+  const ascii = Array.from({ length: 95 }, (_, i) => String.fromCharCode(32 + i));
+  const plain = ascii.every((c) => find(c) === undefined);
   return (text) => {
+    const simple = !/[^ -~]/.test(text.text);
+    if (simple && plain) return text;
     const made: [string, number][] = [];
     let changed = false;
     // The last characters made carry the difference in number, even where they are not of this replacement: what the crate does.
@@ -59,7 +71,6 @@ const precompiled = (part: Part): Normalizer => {
       return true;
     };
     // Of the clusters of several characters only those of at most 5 bytes are looked up whole.
-    const simple = !/[^ -~]/.test(text.text);
     for (const cluster of simple ? text.text : Array.from(segmenter.segment(text.text), ({ segment }) => segment))
       if ((cluster.length > 1 && utf8(cluster).length > 5) || !put(cluster))
         for (const c of cluster) if (!put(c)) made.push([c, 0]);
@@ -68,20 +79,24 @@ const precompiled = (part: Part): Normalizer => {
 };
 
 /** Builds a normalizer. @throws FormatError if its type is not supported or a field is not right. */
-export function normalizer(part: unknown, compile: Compile): Normalizer {
+export function normalizer(part: unknown, charsmaps: Uint8Array): Normalizer {
   if (part == null) return (text) => text;
   return build<Normalizer>(
     "normalizer",
     {
       Sequence: ({ normalizers }) => {
-        const steps = (normalizers as unknown[]).map((step) => normalizer(step, compile));
+        const steps = (normalizers as unknown[]).map((step) => normalizer(step, charsmaps));
         return (text) => steps.reduce((now, step) => step(now), text);
       },
       BertNormalizer:
         ({ clean_text = true, handle_chinese_chars = true, strip_accents, lowercase: lower = true }) =>
         (text) => {
-          if (clean_text) text = text.replace(CONTROL, "").replace(/(?! )\p{White_Space}/gu, " ");
-          if (handle_chinese_chars) text = text.replace(IDEOGRAPH, (c) => ` ${c} `);
+          if (PLAIN.test(text.text)) {
+            if (clean_text) text = text.like(text.text.replace(/[\t\n\r]/g, " "));
+            return lower ? text.like(text.text.toLowerCase()) : text;
+          }
+          if (clean_text) text = text.replace(control(), "").replace(/(?! )\p{White_Space}/gu, " ");
+          if (handle_chinese_chars) text = text.replace(ideograph(), (c) => ` ${c} `);
           if (strip_accents ?? lower) text = unicode("NFD")(text).replace(/\p{Mn}/gu, "");
           return lower ? lowercase(text) : text;
         },
@@ -106,7 +121,7 @@ export function normalizer(part: unknown, compile: Compile): Normalizer {
         const prefix = need<string>(part, "prepend", "string");
         return (text) => prepend(text, prefix);
       },
-      Precompiled: precompiled,
+      Precompiled: (part) => precompiled(part, charsmaps),
     },
     part,
   );

@@ -2,8 +2,6 @@ import { FormatError } from "../../errors.ts";
 
 /** A part of tokenizer.json: a normalizer, pre-tokenizer, model or post-processor with its own fields. */
 export type Part = { readonly type?: unknown; readonly [field: string]: unknown };
-/** Turns a pattern of tokenizer.json (`{ String }` or `{ Regex }`, in Oniguruma's syntax) into a RegExp with the flags gu. */
-export type Compile = (pattern: unknown) => RegExp;
 
 export const malformed = (detail: string) => new FormatError("tokenizer.json", detail);
 export const isId = (id: unknown) => Number.isInteger(id) && (id as number) >= 0;
@@ -29,6 +27,26 @@ export function build<T>(kind: string, makers: Record<string, (part: Part) => T>
 const encoder = new TextEncoder();
 export const utf8 = (text: string) => encoder.encode(text);
 
+const escaped = (text: string) => text.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
+
+/** What finds any of the strings; nothing if there are none. The longest first: of those that match at a place, the first is taken. */
+export const anyOf = (strings: Iterable<string>): RegExp | undefined => {
+  const longest = [...strings].sort((a, b) => b.length - a.length);
+  return longest.length ? new RegExp(longest.map(escaped).join("|"), "gu") : undefined;
+};
+
+/** Turns a pattern of a prepared tokenizer, `{ String }` or `{ JS }`, into a RegExp with the flags gu. */
+export function compile(pattern: unknown): RegExp {
+  const { String: string, JS } = pattern as { String?: unknown; JS?: unknown };
+  if (typeof (string ?? JS) !== "string") throw malformed(`${JSON.stringify(pattern)} is no pattern`);
+  return new RegExp(typeof string === "string" ? escaped(string) : (JS as string), "gu");
+}
+
+/** The characters that stand for bytes in byte-level vocabularies: printable ones for themselves, the rest from U+0100 on. */
+export const BYTES: string[] = [];
+for (let byte = 0, next = 256; byte < 256; byte++)
+  BYTES[byte] = String.fromCharCode((byte > 32 && byte < 127) || (byte > 160 && byte !== 173) ? byte : next++);
+
 /** Members of a character class: Rust's \w. */
 export const WORD = "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}";
 
@@ -44,5 +62,5 @@ export function passSpace(text: string, at: number, step: 1 | -1): number {
 /** A token of one word: its string, its id (−1 for unknown), and which UTF-16 units of the word it covers. */
 export type Piece = [token: string, id: number, start: number, end: number];
 
-/** A vocabulary, and what cuts a word into its tokens. */
-export type Cutter = readonly [ids: Map<string, number>, cut: (word: string) => Piece[]];
+/** Cuts a word into its tokens. */
+export type Cutter = (word: string) => Piece[];

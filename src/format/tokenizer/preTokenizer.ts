@@ -1,6 +1,6 @@
 import type { Aligned, SplitBehavior } from "./aligned.ts";
 import { prepend } from "./normalizer.ts";
-import { build, type Compile, malformed, need, type Part, utf8, WORD } from "./part.ts";
+import { BYTES, build, compile, malformed, need, type Part, utf8, WORD } from "./part.ts";
 
 export type PreTokenizer = (text: Aligned) => Aligned[];
 
@@ -8,18 +8,13 @@ const PUNCTUATION = "\\p{P}!-/:-@[-`{-~";
 const GPT2 =
   /'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\p{White_Space}\p{L}\p{N}]+|\p{White_Space}+(?!\P{White_Space})|\p{White_Space}+/gu;
 
-/** The characters that stand for bytes in byte-level vocabularies: printable ones for themselves, the rest from U+0100 on. */
-const BYTES: string[] = [];
-for (let byte = 0, next = 256; byte < 256; byte++)
-  BYTES[byte] = String.fromCharCode((byte > 32 && byte < 127) || (byte > 160 && byte !== 173) ? byte : next++);
-
 const cut =
   (pattern: RegExp, behavior: unknown, invert?: boolean): PreTokenizer =>
   (text) =>
     text.split(pattern, behavior as SplitBehavior, invert);
 
 /** Builds a pre-tokenizer. @throws FormatError if its type is not supported or a field is not right. */
-export function preTokenizer(part: unknown, compile: Compile): PreTokenizer {
+export function preTokenizer(part: unknown): PreTokenizer {
   if (part == null) return (text) => [text];
   const { behavior = "Isolated" } = part as Part;
   if (!/^(Removed|Isolated|Contiguous|MergedWith(Previous|Next))$/.test(String(behavior)))
@@ -28,7 +23,7 @@ export function preTokenizer(part: unknown, compile: Compile): PreTokenizer {
     "pre_tokenizer",
     {
       Sequence: ({ pretokenizers }) => {
-        const steps = (pretokenizers as unknown[]).map((step) => preTokenizer(step, compile));
+        const steps = (pretokenizers as unknown[]).map((step) => preTokenizer(step));
         return (text) => steps.reduce((now, step) => now.flatMap(step), [text]);
       },
       BertPreTokenizer: () =>
