@@ -1,8 +1,9 @@
-import { Elementwise, Embed, Glu, Matmul, Attention, Norm, Op, Pack, Part, Pool, Record, Rotary, RotaryTable, TopK, Unary, Unfold } from "../src/graph/op";
+import { Elementwise, Embed, Format, Glu, Matmul, Attention, Norm, Op, Pack, Part, Pool, Record, Rotary, RotaryTable, TopK, Unary, Unfold } from "../src/graph/op";
 import { attention } from "./kernels/attention";
 import { binary, copy, glu, unary } from "./kernels/elementwise";
 import { embed } from "./kernels/embed";
 import { matmul } from "./kernels/matmul";
+import { matmul_quantized } from "./kernels/matmul_quantized";
 import { layer_norm, normalize, rms_norm } from "./kernels/norm";
 import { pack } from "./kernels/pack";
 import { pool } from "./kernels/pool";
@@ -56,6 +57,12 @@ function execute(lo: i32, hi: i32): void {
   switch (word(Record.op)) {
     case Op.matmul: {
       const ldo = word(Matmul.ldo), lda = word(Matmul.lda), ldr = word(Matmul.ldr);
+      const format = word(Matmul.format);
+      if (format >= Format.q8) {
+        matmul_quantized(at(Record.out, lo, ldo), at(Matmul.a, lo, lda), word(Matmul.b), word(Matmul.scales), word(Matmul.bias),
+          at(Matmul.residual, lo, ldr), word(Matmul.scratch), n, word(Matmul.n), word(Matmul.k), ldo, lda, ldr, word(Matmul.activation), format);
+        break;
+      }
       matmul(at(Record.out, lo, ldo), at(Matmul.a, lo, lda), word(Matmul.b), word(Matmul.bias), at(Matmul.residual, lo, ldr), word(Matmul.scratch),
         n, word(Matmul.n), word(Matmul.k), ldo, lda, ldr, word(Matmul.activation));
       break;
@@ -66,8 +73,8 @@ function execute(lo: i32, hi: i32): void {
     }
     case Op.embed: {
       const ldo = word(Embed.ldo), ldr = word(Embed.ldr);
-      embed(at(Record.out, lo, ldo), at(Embed.ids, lo, 1), word(Embed.table), at(Embed.residual, lo, ldr),
-        n, word(Embed.cols), ldo, word(Embed.ldt), ldr, scalar(Embed.scale));
+      embed(at(Record.out, lo, ldo), at(Embed.ids, lo, 1), word(Embed.table), word(Embed.scales), at(Embed.residual, lo, ldr),
+        n, word(Embed.cols), ldo, word(Embed.ldt), ldr, scalar(Embed.scale), word(Embed.format));
       break;
     }
     case Op.layer_norm: {

@@ -17,8 +17,9 @@ export const quartiles = (numbers) => ({
   q3: quantile(numbers, 0.75),
 });
 
-/** Microseconds of processor time, V8's helper threads included. Not threadCpuUsage: that one moves in steps of a tick, 4 ms. */
+/** Microseconds of processor time, V8's helper threads included; NaN in a page. Not threadCpuUsage: that one moves in steps of a tick, 4 ms. */
 const processorTime = () => {
+  if (!globalThis.process) return Number.NaN;
   const { user, system } = process.cpuUsage();
   return user + system;
 };
@@ -49,8 +50,12 @@ export async function interleave(runs, { rounds, turn: turnMs, warmup }) {
   return samples;
 }
 
-/** 1 - cosine of two vectors, in double precision: 0 for equal directions. */
-export function cosineDistance(a, b) {
+/** How many times as fast as the baseline a peer is: the quotient of each round's times, then its quartiles over the rounds. */
+export const timesAsFast = (baseline, samples, key) =>
+  quartiles(samples.map((s, round) => baseline[round][key] / s[key]));
+
+/** Cosine of two vectors, in double precision; NaN where they differ in length. */
+export function cosine(a, b) {
   let ab = 0;
   let aa = 0;
   let bb = 0;
@@ -59,8 +64,11 @@ export function cosineDistance(a, b) {
     aa += a[i] * a[i];
     bb += b[i] * b[i];
   }
-  return a.length === b.length ? Math.max(0, 1 - ab / Math.sqrt(aa * bb)) : Number.NaN;
+  return a.length === b.length ? ab / Math.sqrt(aa * bb) : Number.NaN;
 }
+
+/** 1 - cosine: 0 for equal directions. */
+export const cosineDistance = (a, b) => Math.max(0, 1 - cosine(a, b));
 
 /** Rows of cells as aligned text; the first `left` columns are flushed left, the others right. */
 export function table(head, rows, left = 2) {

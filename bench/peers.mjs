@@ -1,107 +1,63 @@
 /**
- * Who is compared. A peer is `{ name, why_not(), load() }`, and a loaded one `{ version, run(ids), dispose() }`: `run` takes the ids of one
- * text in an Int32Array and gives its mean-pooled last_hidden_state in a Float32Array, so that everybody is timed from the same
- * input to the same output. All run on one thread.
+ * Who is compared. A peer is
+ *   name, group       what its line says; ratios are within a group ("f32", "8-bit", "4-bit"), over the group's baseline
+ *   exact             whether it promises PyTorch's f32 numbers
+ *   why_not()         true, or why it cannot run here
+ *   prepare()         files it needs, made before anything is timed; may return a remark
+ *   files(mode)       the model files that a user downloads for it, for "ids" or "text" in
+ *   load()            ids in: `{ version, run(ids), dispose() }`, `run` from the ids of one text in an Int32Array to its mean-pooled
+ *                     last_hidden_state in a Float32Array: everybody is timed from the same input to the same output
+ *   loadText()        texts in: `{ version, embed(texts), dispose() }`, `embed` to the normalised vectors, one after another
+ * A peer may have one of the two loads only. All run on one thread.
  */
-import { existsSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { basename, dirname, relative, resolve } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
-import { minilm } from "./material.mjs";
+import { onnxruntimeNode, onnxruntimeWeb } from "./peers/onnxruntime.mjs";
+import { tfjsWasm } from "./peers/tfjs.mjs";
+import { transformers } from "./peers/transformers.mjs";
+import { DTYPES, shipped, wattention } from "./peers/wattention.mjs";
 
-export const ours = fileURLToPath(new URL("../dist/host/node.js", import.meta.url));
-
-/** Mean over the rows of `[1, T, width]`. */
-function meanOfRows(data, rows) {
-  const width = data.length / rows;
-  const mean = new Float32Array(width);
-  for (let at = 0; at < data.length; at += width) for (let j = 0; j < width; j++) mean[j] += data[at + j];
-  for (let j = 0; j < width; j++) mean[j] /= rows;
-  return mean;
-}
-
-/** wattention as built at `entry`; two builds can be compared by giving two entries. */
-function wattention(entry = ours, options = {}) {
-  const path = resolve(entry);
-  return {
-    name: path === ours ? "wattention f32" : `wattention f32 (${relative(process.cwd(), path)})`,
-    exact: true,
-    why_not: () => existsSync(path) || `${path} is absent: run \`npm run build\` in the repository first`,
-    async load() {
-      const { loadModel } = await import(pathToFileURL(path));
-      const model = await loadModel(minilm.folder, options);
-      return {
-        model,
-        version: versionAbove(path),
-        async run(ids) {
-          const { last_hidden_state } = await model.forward(
-            { input_ids: { data: ids, dims: [1, ids.length] } },
-            { outputs: ["last_hidden_state"] },
-          );
-          return meanOfRows(last_hidden_state.data, ids.length);
-        },
-        dispose: () => model.dispose(),
-      };
-    },
-  };
-}
-
-/** onnxruntime-web's WebAssembly provider. The f32 file holds the graph only: its weights are those of model.safetensors. */
-function onnxruntimeWeb(dtype) {
-  return {
-    name: `onnxruntime-web ${dtype}`,
-    exact: dtype === "f32",
-    why_not: () => {
-      try {
-        return Boolean(createRequire(import.meta.url).resolve("onnxruntime-web"));
-      } catch {
-        return "onnxruntime-web is not installed: run `npm ci` in bench/";
-      }
-    },
-    async load() {
-      const { InferenceSession, Tensor, env } = await import("onnxruntime-web");
-      env.wasm.numThreads = 1;
-      const session = await InferenceSession.create(readFileSync(minilm.onnx[dtype]), {
-        executionProviders: ["wasm"],
-        graphOptimizationLevel: "all",
-        ...(dtype === "f32" && {
-          externalData: [{ path: basename(minilm.weights), data: readFileSync(minilm.weights) }],
-        }),
-      });
-      return {
-        version: env.versions.web,
-        async run(ids) {
-          const dims = [1, ids.length];
-          const { last_hidden_state } = await session.run({
-            input_ids: new Tensor("int64", BigInt64Array.from(ids, BigInt), dims),
-            attention_mask: new Tensor("int64", new BigInt64Array(ids.length).fill(1n), dims),
-            token_type_ids: new Tensor("int64", new BigInt64Array(ids.length), dims),
-          });
-          return meanOfRows(last_hidden_state.data, ids.length);
-        },
-        dispose: () => session.release(),
-      };
-    },
-  };
-}
-
-function versionAbove(path) {
-  for (let folder = dirname(path); folder !== dirname(folder); folder = dirname(folder))
-    if (existsSync(`${folder}/package.json`))
-      return JSON.parse(readFileSync(`${folder}/package.json`, "utf8")).version ?? "";
-  return "";
-}
-
-/** The peers by the names that the command line takes. `wattention` may be followed by `=ENTRY`. */
+/** The peers by the names that the command line takes. Those of ours may be followed by `=ENTRY`. */
 const known = {
-  wattention,
+  ...Object.fromEntries(
+    [false, true].flatMap((simd) =>
+      DTYPES.map((dtype) => {
+        const word = `wattention${dtype === "f32" ? "" : `-${dtype}`}${simd ? "-simd" : ""}`;
+        return [word, (entry) => wattention({ dtype, simd }, entry)];
+      }),
+    ),
+  ),
+  shipped,
   "ort-f32": () => onnxruntimeWeb("f32"),
   "ort-int8": () => onnxruntimeWeb("int8"),
+  "tfjs-wasm": tfjsWasm,
+  "native-f32": () => onnxruntimeNode("f32"),
+  "native-int8": () => onnxruntimeNode("int8"),
+  "transformers-f32": () => transformers("node", "f32"),
+  "transformers-int8": () => transformers("node", "int8"),
+  "transformers-web-f32": () => transformers("web", "f32"),
+  "transformers-web-int8": () => transformers("web", "int8"),
 };
+export const names = Object.keys(known);
 
 /** The peer that `word` names. @throws Error listing what there is. */
 export function peer(word) {
   const [name, entry] = word.split("=");
-  if (!Object.hasOwn(known, name)) throw new Error(`no peer "${name}"; there are ${Object.keys(known).join(", ")}`);
+  if (!Object.hasOwn(known, name)) throw new Error(`no peer "${name}"; there are ${names.join(", ")}`);
   return { word, ...known[name](entry) };
+}
+
+/** Those of `words` that can run here, prepared; why not, and remarks, go to `say`. */
+export async function ready(words, say = console.log) {
+  const peers = [];
+  for (const word of words) {
+    const one = peer(word);
+    const why = await one.why_not();
+    if (why !== true) {
+      say(`${one.name} skipped: ${why}`);
+      continue;
+    }
+    const remark = await one.prepare?.();
+    if (remark) say(`${one.name}: ${remark}`);
+    peers.push(one);
+  }
+  return peers;
 }

@@ -1,6 +1,6 @@
 import { base } from "./fuse.ts";
 import { type Dim, type Dims, type Input, type Node, pad, type Value } from "./graph.ts";
-import { Record as Head, Op } from "./op.ts";
+import { Format, Record as Head, Op } from "./op.ts";
 import { ops, type Place, type Words } from "./ops.ts";
 import { type Buffer, plan } from "./plan.ts";
 
@@ -10,7 +10,9 @@ const RECORD = Head.words * 4;
 /** Values that lie in memory between runs: weights, constants, whatever was computed once. */
 export interface Residents {
   at(v: Value): number | undefined;
-  panels(v: Value): boolean;
+  format(v: Value): Format;
+  /** Address of a quantised one's scales. */
+  scales(v: Value): number;
 }
 
 /** The records of one node and what they cost, in floating-point operations or, where those say little, bytes touched. */
@@ -54,6 +56,9 @@ interface Planned {
   bytes: number;
 }
 
+/** Lists of ops that are kept, one for each choice of dims: some 10 KB each. */
+const KEPT = 8;
+
 const fits = (dims: Dims, into: Dims) => (Object.keys(dims) as (keyof Dims)[]).every((k) => dims[k] <= into[k]);
 
 /** The part of a graph that some outputs need, and its place in memory. Dims are bound again for each run; the list of nodes is not. */
@@ -66,6 +71,8 @@ export class Program {
   readonly #lives: { v?: Input | Node; of?: Node; first: number; last: number }[];
   #plan?: Planned;
   #next?: Planned;
+  /** What was bound last at this plan, the latest last. */
+  readonly #bound = new Map<string, Bound>();
 
   constructor(
     nodes: readonly Node[],
@@ -114,7 +121,13 @@ export class Program {
   }
 
   #layout(dims: Dims): Planned {
-    const nowhere = { at: () => 0, ld: stride, size: (d: Dim) => size(dims, d), panels: () => false };
+    const nowhere = {
+      at: () => 0,
+      ld: stride,
+      size: (d: Dim) => size(dims, d),
+      format: () => Format.rows,
+      scales: () => 0,
+    };
     const list = this.#emit(nowhere, () => 0).records.length * RECORD;
     const buffers: Buffer[] = this.#lives.map(({ v, of, first, last }) => {
       // What the prologue computes is resident by now, though it was not when the program was made.
@@ -126,28 +139,22 @@ export class Program {
   }
 
   #emit(place: Omit<Place, "scratch">, scratch: (n: Node) => number) {
-    const records: Words[] = [];
+    const records: { node: Node; words: Words }[] = [];
     const steps: Step[] = this.#nodes.map((node) => {
       const first = records.length;
       const tap = this.#taps.get(node);
       const full = tap ? { ...node, inputs: { ...node.inputs, tap } } : node;
       const { emit, flops } = ops[node.op as Op];
-      const head = { [Head.op]: node.op as number, [Head.rows]: place.size(node.rows), [Head.out]: place.at(node) };
-      for (const words of [emit(full, { ...place, scratch: scratch(node) })].flat())
-        records.push({ ...head, ...words });
+      const words = emit(full, { ...place, scratch: scratch(node) });
+      for (const w of Array.isArray(words) ? words : [words]) records.push({ node, words: w });
+      const rows = place.size(node.rows);
+      let bytes = rows * node.cols * 4;
       // Of a table an op touches as many rows as it writes.
-      const bytesTouched = (v: Value | undefined) =>
-        v ? place.size(v === full.inputs.table ? node.rows : v.rows) * v.cols * 4 : 0;
-      const touched = [node, ...Object.values(full.inputs)].map(bytesTouched);
-      const bytes = touched.reduce((a, b) => a + b);
-      return {
-        node,
-        first,
-        last: records.length,
-        rows: place.size(node.rows),
-        flops: flops?.(node, place.size) ?? 0,
-        bytes,
-      };
+      for (const name in full.inputs) {
+        const v = full.inputs[name];
+        if (v) bytes += (name === "table" ? rows : place.size(v.rows)) * v.cols * 4;
+      }
+      return { node, first, last: records.length, rows, flops: flops?.(node, place.size) ?? 0, bytes };
     });
     return { records, steps };
   }
@@ -155,8 +162,18 @@ export class Program {
   /** The op list for these dims, with scratch from byte `from` (aligned) on. An input that is `absent` is a null pointer. */
   bind(dims: Dims, from: number, residents: Residents, absent = (_: Input) => false): Bound {
     if (!this.#next || !fits(dims, this.#next.dims)) this.reserve(dims);
+    if (this.#plan !== this.#next) this.#bound.clear();
     this.#plan = this.#next!; // kept only now: a plan that memory had no room for binds nothing
-    const { offsets } = this.#plan;
+    const { T, B, P, S, R } = dims;
+    const key = [T, B, P, S, R, from, ...this.inputs.map((v) => +absent(v))].join();
+    const bound = this.#bound.get(key) ?? this.#bind(this.#plan, dims, from, residents, absent);
+    this.#bound.delete(key);
+    this.#bound.set(key, bound);
+    if (this.#bound.size > KEPT) this.#bound.delete(this.#bound.keys().next().value!);
+    return bound;
+  }
+
+  #bind({ offsets }: Planned, dims: Dims, from: number, residents: Residents, absent: (v: Input) => boolean): Bound {
     const addresses = new Map<Value, number>();
     const scratches = new Map<Node, number>();
     this.#lives.forEach(({ v, of }, i) => {
@@ -165,12 +182,22 @@ export class Program {
     });
     const at = (v: Value | undefined): number =>
       v?.kind === "view" ? at(v.of) + v.offset * 4 : v ? (residents.at(v) ?? addresses.get(v) ?? 0) : 0;
-    const place = { at, ld: stride, size: (d: Dim) => size(dims, d), panels: (v: Value) => residents.panels(v) };
+    const place = {
+      at,
+      ld: stride,
+      size: (d: Dim) => size(dims, d),
+      format: (v: Value) => residents.format(v),
+      scales: (v: Value) => residents.scales(v),
+    };
     const { records, steps } = this.#emit(place, (n) => scratches.get(n) ?? 0);
-    const words = new Int32Array(records.length * Head.words);
-    records.forEach((record, i) => {
-      for (const k in record) words[i * Head.words + +k] = record[k];
+    const list = new Int32Array(records.length * Head.words);
+    records.forEach(({ node, words }, i) => {
+      const record = list.subarray(i * Head.words, (i + 1) * Head.words);
+      record[Head.op] = node.op as Op;
+      record[Head.rows] = place.size(node.rows);
+      record[Head.out] = at(node);
+      for (let k = 0; k < Head.words; k++) record[k] = words[k] ?? record[k];
     });
-    return { words, at: from + offsets[0], steps, address: at, ld: stride };
+    return { words: list, at: from + offsets[0], steps, address: at, ld: stride };
   }
 }

@@ -71,7 +71,34 @@ export const enum Dtype {
   bf16 = 2,
 }
 
-/** out[rows, n] = activation(a[rows, k] · bᵀ + bias) + residual; b in panels [n/8][k][8]. */
+/** How a matrix of weights lies in memory. What each of the quantised ones means: assembly/kernels/quantize.ts. */
+export const enum Format {
+  /** f32, row after row, their stride rounded up to 8 floats. */
+  rows = 0,
+  /** f32 in panels [n/8][k][8]: what matmul reads. */
+  panels = 1,
+  q8 = 2,
+  q8_exact = 3,
+  q4 = 4,
+}
+
+/** Of quantised matrices. */
+export const enum Quantized {
+  /** Numbers of a row are rounded up to whole vectors. */
+  step = 32,
+  /** k of one chain of sums in 16 bits, and the most that its weights of one sign may sum up to: 258 · 127 < 2¹⁵ (q8, q4). */
+  chain = 128,
+  bound = 258,
+  /** Bytes of scale and sum of one row: [n/8][scale, sum][8] f32. */
+  scales = 8,
+  /** Bytes of its activations that stay in a second-level cache, and of a tile's sums. */
+  cached = 262144,
+  sums = 256,
+}
+
+/**
+ * out[rows, n] = activation(a[rows, k] · bᵀ + bias) + residual; b in panels [n/8][k][8], or quantised with its scales beside it.
+ */
 export const enum Matmul {
   a = 3,
   b = 4,
@@ -84,6 +111,8 @@ export const enum Matmul {
   ldr = 11,
   activation = 12,
   scratch = 13,
+  format = 14,
+  scales = 15,
 }
 
 /** Attention over ragged rows. q_offsets and k_offsets are i32[sequences + 1] row numbers. Row r of q has heads · head_dim floats. */
@@ -166,7 +195,7 @@ export const enum Invisible {
   position = -0x40000000,
 }
 
-/** out[r] = table[ids[r]] · scale + residual[r]. ldt 0: the table is packed in panels [v/8][cols][8], as matmul reads it. */
+/** out[r] = table[ids[r]] · scale + residual[r], the table in any Format; ldt: of Format.rows. */
 export const enum Embed {
   ids = 3,
   table = 4,
@@ -176,6 +205,8 @@ export const enum Embed {
   ldt = 8,
   ldr = 9,
   scale = 10,
+  format = 11,
+  scales = 12,
 }
 
 /** Of layer_norm and rms_norm (bias 0, offset added to the weight). */

@@ -3,6 +3,7 @@ import {
   Attention,
   Elementwise,
   Embed,
+  Format,
   Glu,
   Record as Head,
   Matmul,
@@ -11,6 +12,7 @@ import {
   Pack,
   MatmulScratch as Packed,
   Pool,
+  Quantized,
   Rotary,
   RotaryTable,
   AttentionScratch as Scratch,
@@ -26,8 +28,10 @@ export interface Place {
   /** Row stride in floats. */
   ld(v: Value | undefined): number;
   size(d: Dim): number;
-  /** True where the value lies in panels, as matmul reads it. */
-  panels(v: Value): boolean;
+  /** How a resident lies in memory. */
+  format(v: Value): Format;
+  /** Address of a quantised resident's scales. */
+  scales(v: Value): number;
   /** Address of the node's own scratch. */
   readonly scratch: number;
 }
@@ -50,6 +54,12 @@ function bits(x: number): number {
   view.setFloat32(0, x);
   return view.getInt32(0);
 }
+/** Bytes of a row of a quantised matrix. */
+export function rowBytes(cols: number, format: Format): number {
+  const whole = Math.ceil(cols / Quantized.step) * Quantized.step;
+  return format === Format.q4 ? (whole / 16) * 9 : whole;
+}
+
 const each = <T>(n: number, make: (i: number) => T): T[] => Array.from({ length: n }, (_, i) => make(i));
 
 /** Numbers of a matrix that one record of a matmul reads: some 8 ms for the fewest rows that an op is cut into. */
@@ -87,6 +97,9 @@ export const ops: { readonly [op: number]: OpInfo } = {
       const { heads = 1, activation = 0 } = n.attrs;
       const cols = n.cols / heads;
       const k = a!.cols / heads;
+      const format = p.format(b!);
+      const quantized = format >= Format.q8;
+      const row = quantized ? rowBytes(k, format) : k * 4;
       // An op is cut by rows, and a wide one by records too, so that none keeps the event loop waiting.
       const step = Math.max(8, (PART_WEIGHTS / k) & ~7);
       return each(heads * Math.ceil(cols / step), (i) => {
@@ -96,7 +109,7 @@ export const ops: { readonly [op: number]: OpInfo } = {
         return {
           [Head.out]: p.at(n) + column * 4,
           [Matmul.a]: p.at(a) + h * k * 4,
-          [Matmul.b]: p.at(b) + column * k * 4,
+          [Matmul.b]: p.at(b) + column * row,
           [Matmul.bias]: bias ? p.at(bias) + column * 4 : 0,
           [Matmul.residual]: residual ? p.at(residual) + column * 4 : 0,
           [Matmul.n]: Math.min(step, cols - first),
@@ -106,13 +119,19 @@ export const ops: { readonly [op: number]: OpInfo } = {
           [Matmul.ldr]: p.ld(residual),
           [Matmul.activation]: activation,
           [Matmul.scratch]: p.scratch,
+          [Matmul.format]: format,
+          [Matmul.scales]: quantized ? p.scales(b!) + column * Quantized.scales : 0,
         };
       });
     },
     scratch(n, size) {
       const k = n.inputs.a!.cols / (n.attrs.heads ?? 1);
       const most = Math.max(Packed.cached, Packed.rows * k);
-      return 4 * (Packed.sums + Math.min(most, (size(n.rows) + Packed.rows - 1) * k) + Packed.slack);
+      const floats = 4 * (Packed.sums + Math.min(most, (size(n.rows) + Packed.rows - 1) * k) + Packed.slack);
+      // The same for every dtype: four rows of weights, then 2 bytes a number and 8 a row of activations.
+      const whole = rowBytes(k, Format.q8);
+      const rows = Math.min(pad(size(n.rows)), Math.max(Quantized.cached / whole, 8));
+      return Math.max(floats, Quantized.sums + 4 * whole + rows * (2 * whole + 8));
     },
     flops: (n, size) => (2 * size(n.rows) * n.cols * n.inputs.a!.cols) / (n.attrs.heads ?? 1),
   },
@@ -174,9 +193,11 @@ export const ops: { readonly [op: number]: OpInfo } = {
       [Embed.residual]: p.at(i.residual),
       [Embed.cols]: cols,
       [Embed.ldo]: pad(cols),
-      [Embed.ldt]: p.panels(i.table!) ? 0 : p.ld(i.table),
+      [Embed.ldt]: p.ld(i.table),
       [Embed.ldr]: p.ld(i.residual),
       [Embed.scale]: bits(attrs.scale),
+      [Embed.format]: p.format(i.table!),
+      [Embed.scales]: p.scales(i.table!),
     }),
   },
   [Op.layer_norm]: norm,

@@ -2,14 +2,26 @@
 /** The entry for Node, Deno and Bun, whose types are those of every entry. */
 
 import { fileURLToPath } from "node:url";
-import { inflateRawSync } from "node:zlib";
-import { usePlatform } from "../platform.ts";
+import { type Build, usePlatform } from "../platform.ts";
 import { inlined } from "./inline.ts";
-import { nodeFolder } from "./nodeFiles.ts";
+import { fileSystem, nodeFolder } from "./nodeFiles.ts";
+
+/** The file beside this one, where there is one (no bundler moves it) and reading needs no permission (Deno asks for one). */
+async function onDisk(build: Build): Promise<Uint8Array<ArrayBuffer> | undefined> {
+  if ("Deno" in globalThis) return;
+  try {
+    return (await fileSystem()).readFileSync(new URL(`../wasm/${build}.wasm`, import.meta.url));
+  } catch {}
+}
+
+/** From JavaScript: by zlib, at once, where the streams of the web take 80 ms. */
+async function unpacked(build: Build): Promise<Uint8Array<ArrayBuffer>> {
+  const { inflateRawSync } = await import("node:zlib");
+  return inflateRawSync(Buffer.from(await inlined(build), "base64"));
+}
 
 usePlatform({
-  // zlib at once, where the streams of the web take 80 ms; and from the package's own JavaScript, for which Deno asks no permission.
-  module: async (build) => WebAssembly.compile(inflateRawSync(Buffer.from(await inlined(build), "base64"))),
+  module: async (build) => WebAssembly.compile((await onDisk(build)) ?? (await unpacked(build))),
   pause: () => new Promise((resolve) => setImmediate(resolve)),
   folder: nodeFolder,
   shippedModel: () => fileURLToPath(new URL("../../models/default-embedder", import.meta.url)),

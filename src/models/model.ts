@@ -15,6 +15,7 @@ import {
 } from "../runtime/batch.ts";
 import { BASE, type EngineOptions } from "../runtime/engine.ts";
 import { Layout, type MemoryPlan, type Profiled, Session } from "../runtime/session.ts";
+import type { WeightDtype } from "../runtime/weights.ts";
 import { Tensor } from "../tensor.ts";
 import { architectureOf } from "./registry.ts";
 
@@ -29,8 +30,11 @@ export interface Progress {
 export interface LoadOptions extends SourceOptions, EngineOptions {
   signal?: AbortSignal;
   progress_callback?: (progress: Progress) => void;
-  /** How weights are kept. Default and, for now, only choice: f32. */
-  dtype?: "f32";
+  /**
+   * How weights are kept: f32 (the default); q8: 8 bits a weight, activations rounded to 7; q8-exact: 8 bits, activations 16; q4: 4.5 bits,
+   * activations 7. Matrices of fewer than 32 rows stay f32. docs/decisions/0010 says what each costs.
+   */
+  dtype?: WeightDtype;
 }
 
 export interface RunOptions {
@@ -259,6 +263,6 @@ export async function plan(
 ): Promise<MemoryPlan> {
   const opened = await open(await openFolder(source, options), options);
   for (const c of opened.checkpoints) await c.close();
-  const layout = new Layout(opened.graph.nodes, opened.outputs, BASE);
+  const layout = new Layout(opened.graph.nodes, opened.outputs, BASE, options.dtype);
   return layout.plan(outputs ?? usual(opened.outputs), dimsOf({ batch, length }));
 }

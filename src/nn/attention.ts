@@ -1,7 +1,9 @@
 import { InputError, ShapeError, UnsupportedOptionError } from "../errors.ts";
+import type { Checkpoint } from "../format/checkpoint.ts";
+import type { Outputs } from "../graph/fuse.ts";
 import { type AttentionOptions, type Dims, Graph, type Value } from "../graph/graph.ts";
 import { sharedEngine } from "../runtime/engine.ts";
-import { type RunInputs, Session } from "../runtime/session.ts";
+import type { RunInputs, Session } from "../runtime/session.ts";
 import { Tensor, type TensorLike } from "../tensor.ts";
 
 export const f32 = (t: TensorLike) => (t.data instanceof Float32Array ? t.data : Float32Array.from(t.data));
@@ -30,6 +32,16 @@ function swapped(data: Float32Array, [b, h, t, d]: readonly number[]): Float32Ar
 export interface Mask {
   data: Float32Array;
   dims: readonly number[];
+}
+
+/** A graph in the shared engine. What fuses graphs and loads weights is imported with the first one. */
+export async function load(
+  { nodes }: Graph,
+  outputs: Outputs,
+  checkpoints: readonly Checkpoint[] = [],
+): Promise<Session> {
+  const { Session } = await import("../runtime/session.ts");
+  return Session.load({ nodes, outputs }, checkpoints, { engine: await sharedEngine() });
 }
 
 /** Runs one attention graph for a batch of B × Tq queries over B × Tk keys. */
@@ -151,9 +163,7 @@ export async function scaledDotProductAttention(
     bias,
     options,
   );
-  const session = await Session.load({ nodes: g.nodes, outputs: { out, probs: probabilities } }, [], {
-    engine: await sharedEngine(),
-  });
+  const session = await load(g, { out, probs: probabilities });
   try {
     const inputs = {
       q: swapped(f32(q), [b, h, tq, d]),

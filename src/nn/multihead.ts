@@ -1,10 +1,9 @@
 import { InputError, UnsupportedOptionError, WeightsError } from "../errors.ts";
 import { checkpointOf } from "../format/tensors.ts";
 import { Graph, type Value } from "../graph/graph.ts";
-import { sharedEngine } from "../runtime/engine.ts";
-import { Session } from "../runtime/session.ts";
+import type { Session } from "../runtime/session.ts";
 import { Tensor, type TensorLike } from "../tensor.ts";
-import { additive, attend, axesOf, buildAttention, checked, f32, type Mask } from "./attention.ts";
+import { additive, attend, axesOf, buildAttention, checked, f32, load, type Mask } from "./attention.ts";
 import { linear } from "./blocks.ts";
 
 export interface MultiheadAttentionOptions {
@@ -132,7 +131,7 @@ export class MultiheadAttention {
       options,
     );
     const outputs = { out: out_proj ? project("out_proj", out) : out, weights: probabilities };
-    return Session.load({ nodes: g.nodes, outputs }, [checkpointOf(this.#linears)], { engine: await sharedEngine() });
+    return load(g, outputs, [checkpointOf(this.#linears)]);
   }
 
   /** Gives the layer's memory back; later calls throw InputError. */

@@ -73,7 +73,8 @@ function padded(name: string, ids: Ids): Padded {
     // The data bound what is allocated for the dims.
     if (dims.length > 2 || !(Number.isInteger(b) && Number.isInteger(t) && b > 0) || b * t !== data.length)
       throw new ShapeError(name, ["B", "T"], dims);
-    return { data: Int32Array.from(data as ArrayLike<number>, int), lengths: new Array(b).fill(t), length: t };
+    const ints = data instanceof Int32Array ? data : Int32Array.from(data as ArrayLike<number>, int);
+    return { data: ints, lengths: new Array(b).fill(t), length: t };
   }
   const list = (typeof numbers[0] === "object" ? numbers : [numbers]) as readonly Numbers[];
   const lengths = Array.from(list, (row, b) => {
@@ -138,7 +139,12 @@ export function layOut(
     }
     offsets[b + 1] = rows.length;
   }
-  const pick = (of: (place: number) => number) => Int32Array.from(rows, of);
+  // Loops: Int32Array.from calls an iterator for each number, which is most of a short run's host time.
+  const pick = (of: (place: number) => number) => {
+    const out = new Int32Array(rows.length);
+    for (let i = 0; i < out.length; i++) out[i] = of(rows[i]);
+    return out;
+  };
   const inRange = (name: string, values: Int32Array) => {
     const size = sizes[name];
     values.forEach((id, i) => {

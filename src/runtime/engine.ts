@@ -1,4 +1,4 @@
-import { EngineError, throwIfAborted, WattentionError } from "../errors.ts";
+import { AbortError, EngineError, throwIfAborted, WattentionError } from "../errors.ts";
 import type { Node } from "../graph/graph.ts";
 import type { Step } from "../graph/lower.ts";
 import { Part } from "../graph/op.ts";
@@ -11,11 +11,21 @@ interface Exports extends Record<string, unknown> {
   convert(out: number, bytes: number, count: number, dtype: number): void;
   pack_rows(out: number, bytes: number, first: number, rows: number, k: number, dtype: number): void;
   pack_columns(out: number, bytes: number, first: number, rows: number, n: number, k: number, dtype: number): void;
+  quantize_weights(
+    out: number,
+    scales: number,
+    x: number,
+    scratch: number,
+    first: number,
+    rows: number,
+    k: number,
+    format: number,
+  ): void;
   version(): number;
   heap_base(): number;
 }
 
-const VERSION = 2;
+const VERSION = 3;
 
 /** First byte that the host may use: behind the data of either build, so that a plan holds for both. */
 export const BASE = 4096;
@@ -85,10 +95,17 @@ export class Engine {
   static async create(options: EngineOptions = {}): Promise<Engine> {
     const build = options.deterministic ? "simd" : supportedBuild();
     const memory = new Memory(options.memory_limit);
-    const { instantiate } = await import("@assemblyscript/loader");
+    const { instantiate, instantiateSync } = await import("@assemblyscript/loader");
     try {
-      const module = options.wasm ?? (await moduleOf(build));
-      const { exports } = await instantiate<Exports>(module as WebAssembly.Module, { env: { memory: memory.memory } });
+      const module = (options.wasm ?? (await moduleOf(build))) as WebAssembly.Module;
+      const imports = { env: { memory: memory.memory } };
+      let exports: Exports;
+      try {
+        // The other one looks for a Response, for which Node loads its whole fetch: 10 ms and some MB.
+        ({ exports } = instantiateSync<Exports>(module, imports));
+      } catch {
+        ({ exports } = await instantiate<Exports>(module, imports)); // old Chromes instantiate nothing at once in a page
+      }
       if (exports.version() !== VERSION || exports.heap_base() > BASE)
         throw new EngineError(`the module is version ${exports.version()}, this library needs ${VERSION}`);
       return new Engine(build, memory, exports);
@@ -120,14 +137,23 @@ export class Engine {
     this.#blocks = this.#blocks.filter((b) => b !== block);
   }
 
-  /** Runs `work` when all earlier work is done, whether or not that failed. */
-  enqueue<T>(work: () => Promise<T> | T): Promise<T> {
+  /** Runs `work` when all earlier work is done, whether or not that failed; never, if `signal` fires before that. */
+  enqueue<T>(work: () => Promise<T> | T, signal?: AbortSignal): Promise<T> {
+    let started = false;
     const done = this.#queue.then(() => {
       if (this.#disposed) throw new EngineError("the engine was disposed");
+      throwIfAborted(signal);
+      started = true;
       return work();
     });
     this.#queue = done.catch(() => {});
-    return done;
+    if (!signal) return done;
+    // Who waits in the queue need not wait to learn that the wait is over.
+    return new Promise((resolve, reject) => {
+      const leave = () => started || reject(new AbortError(signal.reason));
+      signal.addEventListener("abort", leave, { once: true });
+      done.then(resolve, reject).finally(() => signal.removeEventListener("abort", leave));
+    });
   }
 
   /** Executes the op list at `program`. Call it within `enqueue`. @throws AbortError between ranges, EngineError if the module traps. */

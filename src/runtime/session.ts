@@ -3,13 +3,14 @@ import type { Checkpoint } from "../format/checkpoint.ts";
 import type { StreamOptions } from "../format/safetensors.ts";
 import { base, fuse, type Outputs } from "../graph/fuse.ts";
 import type { Dims, Node, Value } from "../graph/graph.ts";
-import { type Bound, bytesOf, Program, type Step } from "../graph/lower.ts";
-import type { Op } from "../graph/op.ts";
+import { type Bound, bytesOf, Program } from "../graph/lower.ts";
 import { align } from "../graph/plan.ts";
-import { platform } from "../platform.ts";
 import { BASE, type Block, Engine, type EngineOptions } from "./engine.ts";
 import { Memory } from "./memory.ts";
-import { Weights } from "./weights.ts";
+import type { Profiled } from "./profile.ts";
+import { type WeightDtype, Weights } from "./weights.ts";
+
+export type { Profiled } from "./profile.ts";
 
 export type RunInputs = { readonly [name: string]: Int32Array | Float32Array | undefined };
 
@@ -22,18 +23,6 @@ export interface MemoryPlan {
   weights: number;
   scratch: number;
   total: number;
-}
-
-/** What one op of a run cost. */
-export interface Profiled {
-  op: Op;
-  rows: number;
-  cols: number;
-  milliseconds: number;
-  /** Billions of floating-point operations a second, of ops that are counted so. */
-  gflops?: number;
-  /** Bytes read and written, each value once. */
-  bytes: number;
 }
 
 const NO_DIMS: Dims = { T: 0, B: 0, P: 0, S: 0, R: 0 };
@@ -49,11 +38,11 @@ export class Layout {
   /** First byte of scratch. */
   readonly end: number;
 
-  constructor(nodes: readonly Node[], outputs: Outputs, from: number) {
+  constructor(nodes: readonly Node[], outputs: Outputs, from: number, dtype?: WeightDtype) {
     const fused = fuse(nodes, outputs);
     this.#nodes = fused.nodes;
     this.outputs = fused.outputs;
-    this.weights = new Weights(fused.nodes, from);
+    this.weights = new Weights(fused.nodes, from, dtype);
     const kept = new Set<Node>();
     for (const n of fused.nodes) {
       if (n.constant) continue;
@@ -107,13 +96,13 @@ export class Session {
   static async load(
     { nodes, outputs }: { nodes: readonly Node[]; outputs: Outputs },
     checkpoints: readonly Checkpoint[],
-    options: EngineOptions & StreamOptions & { ignore?: RegExp; engine?: Engine } = {},
+    options: EngineOptions & StreamOptions & { ignore?: RegExp; engine?: Engine; dtype?: WeightDtype } = {},
   ): Promise<Session> {
     const engine = options.engine ?? (await Engine.create(options));
     return engine.enqueue(async () => {
-      let layout = new Layout(nodes, outputs, BASE);
+      let layout = new Layout(nodes, outputs, BASE, options.dtype);
       const block = engine.reserve(layout.end - BASE);
-      if (block.at !== BASE) layout = new Layout(nodes, outputs, block.at);
+      if (block.at !== BASE) layout = new Layout(nodes, outputs, block.at, options.dtype);
       try {
         const session = new Session(engine, layout, options.engine && block);
         await layout.weights.load(engine, checkpoints, options.ignore ?? /^$/, options);
@@ -124,7 +113,7 @@ export class Session {
         engine.release(block);
         throw error;
       }
-    });
+    }, options.signal);
   }
 
   /** Runs the program of `names`; `read` copies out what it needs while the results are still in place. */
@@ -150,7 +139,7 @@ export class Session {
         return engine.memory.read(bound.address(v), rows, v.cols, bound.ld(v));
       };
       return read(layout.values(names), copy);
-    });
+    }, options.signal);
   }
 
   async #execute(bound: Bound, signal?: AbortSignal, profile?: (steps: Profiled[]) => void): Promise<void> {
@@ -158,14 +147,7 @@ export class Session {
     if (!bound.steps.length) return;
     engine.memory.write(bound.at, bound.words);
     if (!profile) return engine.run(bound.at, bound.steps, signal);
-    const profiled: Profiled[] = [];
-    for (const step of bound.steps) {
-      const start = performance.now();
-      await engine.run(bound.at, [step], signal);
-      profiled.push(measured(step, performance.now() - start));
-      await platform().pause(); // ops that are short each are long together
-    }
-    profile(profiled);
+    profile(await (await import("./profile.ts")).profile(engine, bound, signal));
   }
 
   /** Runs that were called for before still give their results, unless the engine was the session's own. */
@@ -174,9 +156,4 @@ export class Session {
     if (block) engine.enqueue(() => engine.release(block)).catch(() => {});
     else engine.dispose();
   }
-}
-
-function measured({ node, flops, bytes, rows }: Step, milliseconds: number): Profiled {
-  const gflops = flops ? flops / milliseconds / 1e6 : undefined;
-  return { op: node.op as Op, rows, cols: node.cols, milliseconds, gflops, bytes };
 }

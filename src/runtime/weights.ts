@@ -4,17 +4,38 @@ import type { StreamOptions, Target } from "../format/safetensors.ts";
 import { base } from "../graph/fuse.ts";
 import { type Constant, type Node, pad, type Stack, type Value, type Weight } from "../graph/graph.ts";
 import type { Residents } from "../graph/lower.ts";
-import { Dtype, Op } from "../graph/op.ts";
+import { Dtype, Format, Op, Quantized } from "../graph/op.ts";
+import { rowBytes } from "../graph/ops.ts";
 import { align } from "../graph/plan.ts";
 import { platform } from "../platform.ts";
 import type { Engine } from "./engine.ts";
 
-/** Where a tensor of the checkpoint lands: from row `first` of a matrix in panels, or as plain rows. */
-interface Landing {
-  readonly weight: Weight;
+/** What a model's weights may be kept as. */
+export type WeightDtype = "f32" | "q8" | "q8-exact" | "q4";
+
+/** Of matrices that are multiplied, and of tables whose rows are only picked, which need no bounds on sums. */
+const FORMATS: { readonly [D in WeightDtype]: [product: Format, table: Format] } = {
+  f32: [Format.panels, Format.rows],
+  q8: [Format.q8, Format.q8_exact],
+  "q8-exact": [Format.q8_exact, Format.q8_exact],
+  q4: [Format.q4, Format.q4],
+};
+
+/** Matrices of fewer rows stay f32: classifiers and the like, which decide an answer and weigh nothing. */
+const SMALL = 32;
+
+/** A matrix in memory. */
+interface Home {
   readonly at: number;
+  readonly format: Format;
+  /** Address of a quantised matrix's scales. */
+  readonly scales: number;
+}
+
+/** Where a tensor of the checkpoint lands: from row `first` of a matrix on. */
+interface Landing extends Home {
+  readonly weight: Weight;
   readonly first: number;
-  readonly panels: boolean;
 }
 
 /** Bytes read at once while weights load, or a row where that is more. */
@@ -25,10 +46,9 @@ const DTYPES: { readonly [name: string]: [kind: Dtype, bytes: number] } = {
   BF16: [Dtype.bf16, 2],
 };
 
-/** The weights and constants of a graph, and where each lies from byte `base` on: known from the graph alone. */
+/** The weights and constants of a graph, and where each lies from byte `base` on: known from the graph and the dtype alone. */
 export class Weights implements Residents {
-  readonly #at = new Map<Value, number>();
-  readonly #panels = new Set<Value>();
+  readonly #homes = new Map<Value, Home>();
   readonly #landings = new Map<string, Landing[]>();
   readonly #constants: Constant[] = [];
   #windows = 0;
@@ -37,58 +57,77 @@ export class Weights implements Residents {
   /** Bytes of the window through which they load. */
   window = WINDOW;
 
+  /** @throws UnsupportedOptionError if there is no such dtype */
   constructor(
     nodes: readonly Node[],
     readonly from: number,
+    dtype: WeightDtype = "f32",
   ) {
-    const values = new Set<Value>();
+    if (!Object.hasOwn(FORMATS, dtype)) throw new UnsupportedOptionError("dtype", dtype, Object.keys(FORMATS));
+    const [product, table] = FORMATS[dtype];
+    const formats = new Map<Weight | Stack | Constant, Format>();
     for (const n of nodes) {
       for (const [name, input] of Object.entries(n.inputs)) {
         const v = input && base(input);
         if (!v || v.kind === "node" || v.kind === "input") continue;
-        values.add(v);
-        // A table that is also a projection (tied embeddings) lies once, in the layout that serves both.
-        if (n.op === Op.matmul && name === "b") this.#panels.add(v);
+        const small = v.kind === "constant" || v.rows < SMALL;
+        // A table that is also a projection (tied embeddings) lies once, in the format that serves both.
+        if (n.op === Op.matmul && name === "b") formats.set(v, small ? Format.panels : product);
+        else if (!formats.has(v)) formats.set(v, n.op === Op.embed && name === "table" && !small ? table : Format.rows);
       }
     }
     let at = align(from);
-    for (const v of [...values].sort((a, b) => +(b.kind === "stack") - +(a.kind === "stack"))) {
-      if (this.#at.has(v)) continue;
-      this.#at.set(v, at);
-      const panels = this.#panels.has(v);
+    for (const v of [...formats.keys()].sort((a, b) => +(b.kind === "stack") - +(a.kind === "stack"))) {
+      if (this.#homes.has(v)) continue;
+      const format = formats.get(v)!;
+      const home = { at, format, scales: align(at + bytesOf(v, format)) };
+      this.#homes.set(v, home);
       if (v.kind === "constant") this.#constants.push(v);
-      if (v.kind === "weight") this.#land(v, at, 0, panels);
+      if (v.kind === "weight") this.#land({ ...home, weight: v, first: 0 });
       if (v.kind === "stack") {
         let first = 0;
         for (const { weight, size } of v.parts) {
-          if (weight) this.#land(weight, panels ? at : at + first * 4, panels ? first : 0, panels);
+          // Of a vector, floats are what rows are of a matrix.
+          if (weight) this.#land({ ...home, weight, ...(format ? { first } : { at: at + first * 4, first: 0 }) });
           // A weight that is also used by itself lies nowhere else, if its vectors are whole here.
-          if (weight && !((first | size) & 7) && panels === this.#panels.has(weight))
-            this.#at.set(weight, at + first * 4 * (panels ? v.cols : 1));
+          if (weight && !((first | size) & 7) && format === formats.get(weight))
+            this.#homes.set(weight, {
+              at: at + first * rowOf(v, format),
+              format,
+              scales: home.scales + first * Quantized.scales,
+            });
           first += size;
         }
       }
-      at = align(at + bytesOf(v as Weight | Stack | Constant, panels));
+      at = format >= Format.q8 ? align(home.scales + pad(v.rows) * Quantized.scales) : home.scales;
     }
     this.end = at;
   }
 
-  #land(weight: Weight, at: number, first: number, panels: boolean): void {
-    this.window = Math.max(this.window, 4 * widthOf(weight));
-    this.#landings.set(weight.name, [...(this.#landings.get(weight.name) ?? []), { weight, at, first, panels }]);
+  #land(landing: Landing): void {
+    const { weight, format } = landing;
+    const row = 4 * widthOf(weight);
+    const file = weight.transposed ? 4 * weight.rows * weight.cols : row; // what must be there at once
+    const room = format >= Format.q8 ? 2 * align(Math.max(WINDOW, file)) + 4 * rowOf(weight, Format.q8) + file : row;
+    this.window = Math.max(this.window, room);
+    this.#landings.set(weight.name, [...(this.#landings.get(weight.name) ?? []), landing]);
   }
 
   at(v: Value): number | undefined {
-    return this.#at.get(v);
+    return this.#homes.get(v)?.at;
   }
 
-  panels(v: Value): boolean {
-    return this.#panels.has(v);
+  format(v: Value): Format {
+    return this.#homes.get(v)?.format ?? Format.rows;
+  }
+
+  scales(v: Value): number {
+    return this.#homes.get(v)?.scales ?? 0;
   }
 
   /** Puts the result of a constant node at `at`. */
   place(v: Node, at: number): void {
-    this.#at.set(v, at);
+    this.#homes.set(v, { at, format: Format.rows, scales: 0 });
   }
 
   /**
@@ -113,9 +152,11 @@ export class Weights implements Residents {
     }
     const missing = [...this.#landings.keys()].filter((name) => !found.has(name));
     if (missing.length || unexpected.length) throw new WeightsError(missing, unexpected);
+    const used = Math.min(engine.memory.bytes, this.end);
     engine.memory.ensure(engine.top + this.window);
-    engine.memory.u8(this.from, this.end - this.from).fill(0); // what is not written is padding
-    for (const c of this.#constants) engine.memory.write(this.#at.get(c)!, c.data);
+    // What is not written is padding, zero; so is memory that is new, and touching it costs more than filling it.
+    engine.memory.u8(this.from, Math.max(0, used - this.from)).fill(0);
+    for (const c of this.#constants) engine.memory.write(this.at(c)!, c.data);
     for (const c of checkpoints) await c.stream((info) => this.#target(engine, info), options);
   }
 
@@ -126,8 +167,10 @@ export class Weights implements Residents {
     const { weight } = landings[0];
     const width = widthOf(weight);
     const bytes = width * size;
-    const capacity = Math.max(1, Math.floor(WINDOW / bytes));
-    const rows = capacity > 8 ? capacity & ~7 : capacity;
+    const quantized = landings.some(({ format }) => format >= Format.q8);
+    const capacity = Math.max(1, Math.floor(WINDOW / (quantized ? width * 4 : bytes)));
+    const whole = quantized && weight.transposed; // a scale is known once a whole column is
+    const rows = whole ? weight.cols : capacity > 8 ? capacity & ~7 : capacity;
     const window = engine.top;
     let row = 0;
     return {
@@ -135,14 +178,9 @@ export class Weights implements Residents {
       flush: (filled) => {
         const n = filled / bytes;
         if (weight.kernel > 1) turn(engine.memory.u8(window, filled), size, width, weight.kernel);
-        for (const { at, first, panels } of landings) {
-          const ld = pad(weight.cols);
-          if (panels && weight.transposed) engine.exports.pack_columns(at, window, row, n, width, weight.cols, dtype);
-          else if (panels) engine.exports.pack_rows(at, window, first + row, n, width, dtype);
-          else if (ld === width) engine.exports.convert(at + row * ld * 4, window, n * width, dtype);
-          else
-            for (let r = 0; r < n; r++)
-              engine.exports.convert(at + (row + r) * ld * 4, window + r * bytes, width, dtype);
+        for (const landing of landings) {
+          if (landing.format >= Format.q8) quantize(engine, landing, window, rows * bytes, row, n, dtype);
+          else place(engine, landing, window, row, n, dtype);
         }
         row += n;
         // What comes from memory never waits for anything, so the event loop is given its turn here.
@@ -161,9 +199,59 @@ function turn({ buffer, byteOffset, length }: Uint8Array, size: number, width: n
     for (let k = 0, at = row; k < kernel; k++) for (let i = k; i < width; i += kernel) to[at++] = from[row + i];
 }
 
+/** Puts `n` rows of the file, from its row `row` on, where they belong, as f32. */
+function place(
+  { exports }: Engine,
+  { weight, at, first, format }: Landing,
+  from: number,
+  row: number,
+  n: number,
+  dtype: Dtype,
+) {
+  const width = widthOf(weight);
+  const ld = pad(weight.cols);
+  if (format && weight.transposed) exports.pack_columns(at, from, row, n, width, weight.cols, dtype);
+  else if (format) exports.pack_rows(at, from, first + row, n, width, dtype);
+  else if (ld === width) exports.convert(at + row * ld * 4, from, n * width, dtype);
+  else
+    for (let r = 0; r < n; r++)
+      exports.convert(at + (row + r) * ld * 4, from + ((r * width) << (dtype ? 1 : 2)), width, dtype);
+}
+
+/** The same into a quantised matrix, by way of f32 behind the `bytes` of the window. A transposed one has come whole. */
+function quantize(
+  engine: Engine,
+  landing: Landing,
+  window: number,
+  bytes: number,
+  row: number,
+  n: number,
+  dtype: Dtype,
+) {
+  const { weight, at, first, format, scales } = landing;
+  const { rows, cols, transposed } = weight;
+  let x = align(window + bytes);
+  let free = align(x + n * widthOf(weight) * 4);
+  engine.exports.convert(x, window, n * widthOf(weight), dtype);
+  if (transposed) {
+    const from = engine.memory.f32(x, rows * cols);
+    const to = engine.memory.f32(free, rows * cols);
+    for (let r = 0; r < rows; r++) for (let c = 0; c < cols; c++) to[r * cols + c] = from[c * rows + r];
+    x = free;
+    free = align(x + rows * cols * 4);
+  }
+  engine.exports.quantize_weights(at, scales, x, free, first + row, transposed ? rows : n, cols, format);
+}
+
 /** Numbers in a row of the file: a row of the matrix, or a column where it is stored transposed. */
 const widthOf = (weight: Weight) => (weight.transposed ? weight.rows : weight.cols);
 
-function bytesOf(v: Weight | Stack | Constant, panels: boolean): number {
-  return (panels ? pad(v.rows) * v.cols : v.rows * pad(v.cols)) * 4;
+/** Bytes of a row: of a matrix in panels, a row's share. */
+function rowOf({ cols }: { cols: number }, format: Format): number {
+  return format >= Format.q8 ? rowBytes(cols, format) : format ? cols * 4 : 4;
+}
+
+/** Bytes without scales. */
+function bytesOf(v: Weight | Stack | Constant, format: Format): number {
+  return format ? pad(v.rows) * rowOf(v, format) : v.rows * pad(v.cols) * 4;
 }

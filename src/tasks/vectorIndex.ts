@@ -1,7 +1,7 @@
 import { InputError, UnsupportedOptionError } from "../errors.ts";
 import { type Dims, Graph, pad, type Value } from "../graph/graph.ts";
 import { Program, type Residents } from "../graph/lower.ts";
-import { Dtype } from "../graph/op.ts";
+import { Dtype, Format } from "../graph/op.ts";
 import { align } from "../graph/plan.ts";
 import { checked } from "../nn/attention.ts";
 import { BASE, Engine, type EngineOptions } from "../runtime/engine.ts";
@@ -22,6 +22,20 @@ export interface SearchOptions {
 /** Queries that are scored at once. */
 const QUERIES = 16;
 
+/** Scores of `size` vectors, and the `k` best. */
+function bestOf(dim: number, size: number, k: number) {
+  const g = new Graph(new Map());
+  const input = g.input("query", "T", "f32", dim);
+  const table = g.weight("vectors", [size, dim]);
+  const top = g.topK(g.linear(input, table), k);
+  const residents: Residents = {
+    at: (v: Value) => (v === table ? BASE : undefined),
+    format: () => Format.panels,
+    scales: () => 0,
+  };
+  return { size, k, input, top, residents, program: new Program(g.nodes, [top], residents) };
+}
+
 /**
  * Exact nearest neighbours by dot product: every vector is scored by the matmul kernel, the best are kept by the top-k kernel, in an
  * engine of its own. Vectors lie as matmul reads them, 4 bytes a number.
@@ -31,6 +45,8 @@ export class VectorIndex {
   readonly #places = new Map<string, number>();
 
   readonly #engine: Engine;
+  /** The last search: the next one is mostly like it. */
+  #last?: ReturnType<typeof bestOf>;
 
   private constructor(
     engine: Engine,
@@ -151,18 +167,14 @@ export class VectorIndex {
         hits.push(...(await this.#best(part, k, signal)));
       }
       return hits;
-    });
+    }, signal);
   }
 
   async #best(queries: Float32Array, k: number, signal?: AbortSignal): Promise<Hit[][]> {
     const { dim, size } = this;
     const { memory } = this.#engine;
-    const g = new Graph(new Map());
-    const input = g.input("query", "T", "f32", dim);
-    const table = g.weight("vectors", [size, dim]);
-    const top = g.topK(g.linear(input, table), k);
-    const residents: Residents = { at: (v: Value) => (v === table ? BASE : undefined), panels: () => true };
-    const program = new Program(g.nodes, [top], residents);
+    if (this.#last?.size !== size || this.#last.k !== k) this.#last = bestOf(dim, size, k);
+    const { program, residents, input, top } = this.#last;
     const rows = queries.length / dim;
     const dims: Dims = { T: rows, B: 0, P: 0, S: 0, R: 0 };
     const from = this.#end(size);

@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { AbortError, EngineError, loadModel, type Tensor } from "../../src/host/node.ts";
 import { tinyBert } from "../tiny.ts";
 
@@ -36,6 +36,29 @@ it("a long run gives the event loop its turn, and aborts when told to", async ()
   await expect(model.forward(inputs, { signal: AbortSignal.abort() })).rejects.toBeInstanceOf(AbortError);
   model.dispose();
   await expect(model.forward(inputs)).rejects.toBeInstanceOf(EngineError);
+});
+
+it("a call that waits for its turn rejects as soon as it is aborted, and takes no turn", async () => {
+  const model = await loadModel(tinyBert({ hidden: 160, heads: 4, layers: 4, positions: 512 }));
+  const { engine } = model.session;
+  const events: string[] = [];
+  const note = (event: string) => () => void events.push(event);
+  const controller = new AbortController();
+  const { signal } = controller;
+  const first = model.forward(inputs).then(note("first"));
+  const second = model.forward(inputs, { signal }).catch((error) => {
+    expect(error).toBeInstanceOf(AbortError);
+    expect(error.cause).toBe("enough");
+    events.push("second");
+  });
+  setTimeout(() => controller.abort("enough"), 5);
+  await Promise.all([first, second]);
+  expect(events).toEqual(["second", "first"]);
+  // Nor does one that was aborted before it was called.
+  const run = vi.spyOn(engine, "run");
+  await expect(model.forward(inputs, { signal })).rejects.toBeInstanceOf(AbortError);
+  await model.forward({ input_ids: [[1, 2, 3]] });
+  expect(run).toHaveBeenCalledTimes(1);
 });
 
 it("calls on one model queue and do not mix", async () => {

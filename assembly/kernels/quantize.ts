@@ -1,0 +1,153 @@
+import { Format, Quantized } from "../../src/graph/op";
+import { live } from "./rows";
+
+/**
+ * Weights and activations in integers. A row of weights W[n] is scale[n] · q[n, k]; a row of activations is lo + step · u[k], and so
+ *
+ *   x · W[n] = scale[n] · (step · Σ u·q + lo · Σ q),    Σ q kept beside the scale.
+ *
+ * q8: u in 0 … 127, q in -127 … 127 such that the q of one sign in one lane of a chain (16 products: k = 16i + 2j and 16i + 2j + 1 of 128
+ *   k) sum up to 258 at most. So no sum of a chain leaves 16 bits whatever the activations are (258 · 127 = 32766), and i8 · u7 dot
+ *   products with 16-bit results, "relaxed" or not, have one possible value.
+ * q8_exact: u symmetric in 16 bits, |u| ≤ most_exact(k), lo = 0; q in -127 … 127. 127 · k · most_exact(k) < 2³¹.
+ * q4: q = p · σ, p in -8 … 7 (four bits), σ in -8 … 7 for each eight p (four bits more); bounded as q8 and computed as q8.
+ *
+ * A row takes `row_bytes`. Rows of q8 hold their q in order. Rows of q4: for each 32 k 16 bytes, of which the low halves are p + 8 of the
+ * first 16 k, the high halves of the others; then two bytes with σ + 8 of four groups, the first in the low half of the first.
+ */
+export function row_bytes(k: i32, format: i32): i32 {
+  return format == Format.q4 ? (whole(k) >> 4) * 9 : whole(k);
+}
+
+/** k rounded up to whole steps. */
+// @ts-ignore: decorator
+@inline export function whole(k: i32): i32 {
+  return (k + Quantized.step - 1) & -Quantized.step;
+}
+
+/** The largest |u| of q8_exact. */
+// @ts-ignore: decorator
+@inline export function most_exact(k: i32): i32 {
+  return min<i32>(32767, i32.MAX_VALUE / 127 / max(k, 1));
+}
+
+/** 1.5 · 2²³: added to a number under 2²², it leaves that number, rounded half to even, in the low bits; and these bits without it. */
+const ROUND: f32 = 12582912;
+const ROUND_BITS: i32 = 0x4b400000;
+/** Set in the sum with ROUND only if that is inf or NaN. */
+const BAD: i32 = 0x20000000;
+
+/** step and lo of a row of activations: [rows][2] f32. */
+// @ts-ignore: decorator
+@inline function keep(at: usize, step: f32, lo: f32): void {
+  store<f32>(at, step);
+  store<f32>(at, lo, 4);
+}
+
+/** Least or largest of four lanes. */
+// @ts-ignore: decorator
+@inline function least(v: v128): f32 {
+  v = f32x4.pmin(v, v128.shuffle<i32>(v, v, 2, 3, 0, 1));
+  return min<f32>(f32x4.extract_lane(v, 0), f32x4.extract_lane(v, 1));
+}
+// @ts-ignore: decorator
+@inline export function most(v: v128): f32 {
+  v = f32x4.pmax(v, v128.shuffle<i32>(v, v, 2, 3, 0, 1));
+  return max<f32>(f32x4.extract_lane(v, 0), f32x4.extract_lane(v, 1));
+}
+
+/** Sixteen rounded numbers (as ROUND left them) as bytes or as words. Lanes of `next` words lie one vector row (64 bytes) on. */
+// @ts-ignore: decorator
+@inline function put(out: usize, a: v128, b: v128, c: v128, d: v128, words: bool): void {
+  const low = i16x8.narrow_i32x4_s(a, b), high = i16x8.narrow_i32x4_s(c, d);
+  if (words) {
+    v128.store(out, low);
+    v128.store(out, high, 64);
+  } else {
+    v128.store(out, i8x16.narrow_i16x8_u(low, high));
+  }
+}
+
+/**
+ * One row of activations x[k] in integers; out: its vectors of 16 bytes, 64 bytes apart (four rows are interleaved), as bytes or as words;
+ * params: where step and lo go. Vectors behind k hold what meets zeros of the weights. A row with a NaN or an infinity gives NaN.
+ * The arithmetic is f32 without fused operations: the same integers in every build, on every engine.
+ */
+export function quantize_activations(out: usize, params: usize, x: usize, k: i32, exact: bool, words: bool): void {
+  const full = k & -16, end = x + (<usize>full << 2), first = v128.load32_splat(x);
+  let lo0 = first, lo1 = first, hi0 = first, hi1 = first;
+  let at = x;
+  for (; at < end; at += 64) {
+    const a = v128.load(at), b = v128.load(at, 16), c = v128.load(at, 32), d = v128.load(at, 48);
+    lo0 = f32x4.pmin(lo0, f32x4.pmin(a, b)); lo1 = f32x4.pmin(lo1, f32x4.pmin(c, d));
+    hi0 = f32x4.pmax(hi0, f32x4.pmax(a, b)); hi1 = f32x4.pmax(hi1, f32x4.pmax(c, d));
+  }
+  for (let left = k - full; left > 0; left -= 4, at += 16) {
+    const a = v128.bitselect(v128.load(at), first, live(left));
+    lo0 = f32x4.pmin(lo0, a); hi0 = f32x4.pmax(hi0, a);
+  }
+  let lo = least(f32x4.pmin(lo0, lo1)), range: f32;
+  const hi = most(f32x4.pmax(hi0, hi1)), most_u: i32 = exact ? most_exact(k) : 127, levels = <f32>most_u;
+  if (exact) {
+    range = max(hi, -lo);
+    lo = 0;
+  } else {
+    range = hi - lo;
+  }
+  // A range whose inverse overflows is as good as none.
+  const inverse = f32x4.splat(range < 1e-33 ? 0 : levels / range), from = f32x4.splat(lo);
+  const round = f32x4.splat(ROUND), bits = i32x4.splat(ROUND_BITS), to = out, stride: usize = words ? 128 : 64;
+  let bad = i32x4.splat(0);
+  for (at = x; at < end; at += 64, out += stride) {
+    const a = f32x4.add(f32x4.mul(f32x4.sub(v128.load(at), from), inverse), round);
+    const b = f32x4.add(f32x4.mul(f32x4.sub(v128.load(at, 16), from), inverse), round);
+    const c = f32x4.add(f32x4.mul(f32x4.sub(v128.load(at, 32), from), inverse), round);
+    const d = f32x4.add(f32x4.mul(f32x4.sub(v128.load(at, 48), from), inverse), round);
+    bad = v128.or(bad, v128.or(v128.or(a, b), v128.or(c, d)));
+    put(out, i32x4.sub(a, bits), i32x4.sub(b, bits), i32x4.sub(c, bits), i32x4.sub(d, bits), words);
+  }
+  for (let left = k - full; left > 0; left -= 4, at += 16) {
+    const a = f32x4.add(f32x4.mul(f32x4.sub(v128.load(at), from), inverse), round);
+    bad = v128.or(bad, v128.and(a, live(left)));
+    const n = i16x8.narrow_i32x4_s(v128.and(i32x4.sub(a, bits), live(left)), i32x4.splat(0));
+    const place = (k - full - left) & -4;
+    if (words) v128.store64_lane(out + (<usize>(place >> 3) << 6) + (<usize>(place & 7) << 1), n, 0);
+    else v128.store32_lane(out + <usize>place, i8x16.narrow_i16x8_u(n, n), 0);
+  }
+  // What is left of the last vectors: old bytes there would be over 127.
+  const filled = (k + 3) & -4, last = whole(k);
+  for (let i = filled; i < last; i += 4) {
+    if (words) store<u64>(to + (<usize>(i >> 3) << 6) + (<usize>(i & 7) << 1), 0);
+    else store<u32>(to + (<usize>(i >> 4) << 6) + <usize>(i & 15), 0);
+  }
+  const finite = !v128.any_true(v128.and(bad, i32x4.splat(BAD)));
+  keep(params, finite ? range / levels : NaN, lo);
+}
+
+/** A row of q4 as bytes, as q8 has them. */
+export function unpack_q4(out: usize, row: usize, k: i32): void {
+  const last = whole(k), four = i8x16.splat(15), eight = i8x16.splat(8);
+  let sigma = row + <usize>(last >> 1);
+  for (let i = 0; i < last; i += 32, row += 16, sigma += 2, out += 32) {
+    const both = v128.load(row), codes = <i32>load<u16>(sigma);
+    const low = i8x16.sub(v128.and(both, four), eight), high = i8x16.sub(v128.and(i16x8.shr_u(both, 4), four), eight);
+    v128.store(out, i8x16.narrow_i16x8_s(
+      i16x8.mul(i16x8.extend_low_i8x16_s(low), i16x8.splat(<i16>((codes & 15) - 8))),
+      i16x8.mul(i16x8.extend_high_i8x16_s(low), i16x8.splat(<i16>((codes >> 4 & 15) - 8))),
+    ));
+    v128.store(out, i8x16.narrow_i16x8_s(
+      i16x8.mul(i16x8.extend_low_i8x16_s(high), i16x8.splat(<i16>((codes >> 8 & 15) - 8))),
+      i16x8.mul(i16x8.extend_high_i8x16_s(high), i16x8.splat(<i16>((codes >> 12) - 8))),
+    ), 16);
+  }
+}
+
+/** q of eight weights (i a multiple of 8) of a row of q4, as words. */
+export function group_q4(row: usize, i: i32, k: i32): v128 {
+  const at = row + <usize>(i >> 5 << 4) + <usize>(i & 8), four = i8x16.splat(15);
+  const code = <i32>load<u8>(row + <usize>(whole(k) >> 1) + <usize>(i >> 4)) >> (i >> 1 & 4);
+  let p = v128.load64_zero(at);
+  if (i & 16) p = i16x8.shr_u(p, 4);
+  p = i16x8.extend_low_i8x16_s(i8x16.sub(v128.and(p, four), i8x16.splat(8)));
+  return i16x8.mul(p, i16x8.splat(<i16>((code & 15) - 8)));
+}
