@@ -178,8 +178,8 @@ export const enum MatmulScratch {
 
 /** Floats of Attention.scratch: `fixed`, and `each` for every float of head_dim and of value_dim rounded up to 8. */
 export const enum AttentionScratch {
-  fixed = 3936,
-  each = 24,
+  fixed = 3698,
+  each = 288,
 }
 
 /** The value of Attention.left or right that means: no bound on this side. */
