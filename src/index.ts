@@ -9,7 +9,7 @@ export { MultiheadAttention, type MultiheadAttentionOptions, type MultiheadForwa
 export type { MemoryPlan, Profiled } from "./runtime/session.ts";
 export type { FeatureExtraction, FeatureExtractionOptions } from "./tasks/featureExtraction.ts";
 export type { Filled, FillMask, FillMaskOptions } from "./tasks/fillMask.ts";
-export { type Pipelines, pipeline } from "./tasks/pipeline.ts";
+export { type Pipelines, pack, pipeline } from "./tasks/pipeline.ts";
 export type { Answer, QuestionAnswering, QuestionAnsweringOptions } from "./tasks/questionAnswering.ts";
 export type { Document, Found, SemanticSearch } from "./tasks/semanticSearch.ts";
 export type { SentenceSimilarity } from "./tasks/sentenceSimilarity.ts";

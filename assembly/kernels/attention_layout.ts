@@ -4,23 +4,35 @@ import { Attention, Unbounded } from "../../src/graph/op";
 export const KEYS: i32 = 96;
 /** Queries of a tile: whole lane groups, and whole row tiles of 6 (relaxed) or 4 (simd). */
 export const QUERIES: i32 = 24;
+/** Queries that share a packed block of keys: whole tiles. */
+export const SPAN: i32 = 192;
 /** Queries of a lane group: two vectors. */
 export const LANES: i32 = 8;
+/** Bytes of a key's row of scores. */
+export const ROW: usize = QUERIES * 4;
 
-// What lies where in attention's scratch, in bytes. First i32[24] and f32[24]: the queries' positions, running maximum, running sum
-// and what the last block scales the rest by.
+/** Scores are in units of log 2, so that the softmax is one of powers of two: what multiplies scale, and every other term. */
+export const LOG2E: f32 = 1.44269504;
+/** Below every score but those that are masked with -inf, so that a maximum is never -inf and no difference is NaN. */
+export const LOWEST: f32 = -f32.MAX_VALUE;
+
+// What lies where in attention's scratch, in bytes. First i32[192] and f32[192]: the queries' positions, running maximum, running sum.
 export const POSITIONS: usize = 0;
-export const MAXIMUM: usize = QUERIES * 4;
-export const SUM: usize = QUERIES * 8;
-export const RESCALE: usize = QUERIES * 12;
-/** f32[96][8]: one lane group's scores. */
-export const SCORES: usize = QUERIES * 16;
-/** f32[96][8]: what is added to them, where it must be turned round first. */
-export const TERMS: usize = SCORES + KEYS * LANES * 4;
-/** f32[96][24]. */
-export const PROBABILITIES: usize = TERMS + KEYS * LANES * 4;
-/** f32[3][head_dim][8], then f32[value_dim rounded up to 8 / 8][24][8], what the values sum up to. */
-export const PACKED: usize = PROBABILITIES + KEYS * QUERIES * 4;
+export const MAXIMUM: usize = SPAN * 4;
+export const SUM: usize = SPAN * 8;
+/** f32[8]: one lane group's maximum with the block that is under way. */
+export const NEXT: usize = SPAN * 12;
+/** f32[24]: what the block scales the sums of a tile by. */
+export const RESCALE: usize = NEXT + LANES * 4;
+/** f32[96][8]: what is added to a lane group's scores, where it must be turned round first. */
+export const TERMS: usize = RESCALE + QUERIES * 4;
+/** f32[96][24]: a tile's scores, which become its probabilities. */
+export const SCORES: usize = TERMS + KEYS * LANES * 4;
+/**
+ * f32[24][head_dim][8] queries; with panels = value_dim rounded up to 8 / 8: f32[panels][192][8], what the values sum up to,
+ * f32[panels][96][8] values; then f32[96 / TILE_ROWS][head_dim][TILE_ROWS] keys.
+ */
+export const PACKED: usize = SCORES + KEYS * QUERIES * 4;
 
 // @ts-ignore: decorator
 @inline export function word(args: usize, index: i32): i32 {

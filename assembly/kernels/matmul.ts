@@ -8,9 +8,20 @@ import { pack_tile, packed_tile } from "./tile";
 @inline function epilogue(out: usize, sums: usize, bias: usize, residual: usize, rows: i32, ldo: usize, ldr: usize, activation: i32): void {
   const bias0 = bias ? v128.load(bias) : f32x4.splat(0);
   const bias1 = bias ? v128.load(bias, 16) : f32x4.splat(0);
-  for (let i = 0, from = sums; i < rows; i++, from += 32, out += ldo) {
-    let c0 = activate(f32x4.add(v128.load(from), bias0), activation);
-    let c1 = activate(f32x4.add(v128.load(from, 16), bias1), activation);
+  const end = sums + (rows << 5);
+  if (!activation && !residual) {
+    for (; sums < end; sums += 32, out += ldo) {
+      v128.store(out, f32x4.add(v128.load(sums), bias0));
+      v128.store(out, f32x4.add(v128.load(sums, 16), bias1), 16);
+    }
+    return;
+  }
+  for (; sums < end; sums += 32, out += ldo) {
+    let c0 = f32x4.add(v128.load(sums), bias0), c1 = f32x4.add(v128.load(sums, 16), bias1);
+    if (activation) {
+      c0 = activate(c0, activation);
+      c1 = activate(c1, activation);
+    }
     if (residual) {
       c0 = f32x4.add(c0, v128.load(residual));
       c1 = f32x4.add(c1, v128.load(residual, 16));
@@ -27,7 +38,8 @@ import { pack_tile, packed_tile } from "./tile";
  * `b` holds W[n, k] in panels [n/8][k][8]; bias (0: none) has whole panels; residual (0: none) is [rows, n] with stride ldr.
  * `out` is written in whole panels: n rounded up to 8 columns, so ldo ≥ that. out may be residual; it must not overlap a.
  * Sums are one f32 chain over k in ascending order, |error| ≤ k · 2⁻²⁴ · Σ|a·b|, the same bits for any rows, tile or position.
- * Rows of a are packed a block at a time, as many as stay in a second-level cache while the panels of b pass over them.
+ * Rows of a are packed a block at a time and panels are taken a group at a time, as many of each as stay in a second-level cache: a tile
+ * of rows stays in the first-level cache while a group passes over it, and new panels come from memory in long runs.
  *
  * scratch: see MatmulScratch (src/graph/op.ts); it overlaps nothing. Strides in floats. Up to 12 bytes behind a row of a are read, and
  * what they hold reaches no result.
@@ -36,21 +48,36 @@ export function matmul(
   out: usize, a: usize, b: usize, bias: usize, residual: usize, scratch: usize,
   rows: i32, n: i32, k: i32, ldo: i32, lda: i32, ldr: i32, activation: i32,
 ): void {
-  const so = <usize>ldo << 2, sa = <usize>lda << 2, sr = <usize>ldr << 2, panel = <usize>k << 5;
-  const sums = scratch, packed = scratch + (MatmulScratch.sums << 2), tile = <usize>(k * TILE_ROWS) << 2;
-  const block = max(MatmulScratch.cached / max(k, 1) / TILE_ROWS, 1) * TILE_ROWS;
+  const so = <usize>ldo << 2, sa = <usize>lda << 2, sr = <usize>ldr << 2, row = <usize>k << 2, panel = row << 3;
+  const sums = scratch, packed = scratch + (MatmulScratch.sums << 2), cached = MatmulScratch.cached / max(k, 1);
+  const block = max(cached / TILE_ROWS, 1) * TILE_ROWS, panels = (n + 7) >> 3, group = max(cached >> 3, 1);
   for (let first = 0; first < rows; first += block) {
-    const last = min(first + block, rows);
-    for (let i = first, to = packed; i < last; i += TILE_ROWS, to += tile) {
-      pack_tile(to, a + <usize>i * sa, sa, min(TILE_ROWS, last - i), k);
+    // Tiles as even as can be: a short one has too few chains to fill the pipeline. `more` rows are in tiles of fewest + 1, the others follow.
+    const m = min(block, rows - first), tiles = (m + TILE_ROWS - 1) / TILE_ROWS, fewest = m / tiles, more = (m - fewest * tiles) * (fewest + 1);
+    // One row lies as if packed.
+    const from = m == 1 ? a + <usize>first * sa : packed;
+    for (let i = 0, r = 0; m > 1 && i < m; i += r) {
+      r = fewest + i32(i < more);
+      pack_tile(packed + <usize>i * row, a + <usize>(first + i) * sa, sa, r, k);
     }
-    for (let column = 0; column < n; column += 8) {
-      const bj = b + <usize>(column >> 3) * panel, biasj = bias ? bias + (column << 2) : 0;
-      for (let i = first, from = packed; i < last; i += TILE_ROWS, from += tile) {
-        const row = <usize>i;
-        packed_tile(sums, from, bj, k);
-        epilogue(out + row * so + (column << 2), sums, biasj, residual ? residual + row * sr + (column << 2) : 0, min(TILE_ROWS, last - i), so, sr, activation);
+    // One or two rows take panels from several places, so that each place is read from end to end; what is left over follows.
+    let step = m <= 2 ? 4 / m : 1;
+    const apart = panels / step;
+    for (let start = 0; start < panels;) {
+      const stop = step > 1 ? apart : min(start + group, panels);
+      for (let i = 0, r = 0; i < m; i += r) {
+        r = fewest + i32(i < more);
+        const at = <usize>(first + i);
+        for (let j = start; j < stop; j++) {
+          packed_tile(r, step, sums, from + <usize>i * row, b + <usize>j * panel, <usize>apart * panel, k);
+          for (let p = 0; p < step; p++) {
+            const to = <usize>(j + p * apart) << 5;
+            epilogue(out + at * so + to, sums + <usize>(p * r << 5), bias ? bias + to : 0, residual ? residual + at * sr + to : 0, r, so, sr, activation);
+          }
+        }
       }
+      start = step > 1 ? apart * step : stop;
+      step = 1;
     }
   }
 }

@@ -2,15 +2,6 @@ import { Format, Quantized } from "../../src/graph/op";
 import { most, row_bytes, whole } from "./quantize";
 import { total } from "./rows";
 
-/**
- * What the largest weight of a row becomes, in units of its scale: tried from the first on, each larger by a tenth (a twentieth), until two in a row
- * were no better. Over 127 large weights are clipped.
- */
-// @ts-ignore: decorator
-@inline function first_size(format: i32): f32 {
-  return format == Format.q8 ? 44 : format == Format.q4 ? 44 : 127;
-}
-
 const ROUND: f32 = 12582912;
 
 /** x rounded half to even, |x| < 2²². */
@@ -27,7 +18,7 @@ const ROUND: f32 = 12582912;
 
 /**
  * Rows first … first + rows - 1 of a matrix of weights W[n, k] in a quantised format (see quantize.ts), each by itself: the scale is the
- * one of some tried that gives the least Σ (W - scale · q)² under the bound on the sums of a chain.
+ * one of some tried, from coarse to fine, that gives the least Σ (W - scale · q)² under the bound on the sums of a chain.
  *
  * out: row 0 of the matrix; scales: those of row 0, [n/8][scale, Σ q][8] f32; x: the rows that came, f32 [rows, k], tight, readable to
  * 12 bytes behind; scratch: 2 · k rounded up to 32 bytes. Rows hold their zeros behind k. A row with a NaN or an infinity has a scale of NaN.
@@ -44,7 +35,7 @@ export function quantize_weights(out: usize, scales: usize, x: usize, scratch: u
     }
     let best: f32 = Infinity, scale: f32 = 0;
     if (finite && largest > 1e-30) {
-      for (let size = first_size(format), worse = 0; worse < 2 && size < 256; size *= growth) {
+      for (let size = first_size(x, k, largest, format), worse = 0; worse < 2 && size < 256; size *= growth) {
         const tried = largest / size, error = fill(scratch, x, k, tried, format, best);
         if (error < best) {
           best = error;
@@ -61,6 +52,27 @@ export function quantize_weights(out: usize, scales: usize, x: usize, scratch: u
     store<f32>(at, finite ? scale : NaN);
     store<f32>(at, <f32>sum, 32);
   }
+}
+
+/** What the largest weight of a row becomes in units of its scale: the most that needs no bounding, to begin with. */
+function first_size(x: usize, k: i32, largest: f32, format: i32): f32 {
+  if (format == Format.q8_exact) return 127;
+  let sum: f32 = largest;
+  for (let chain = 0; chain < k; chain += Quantized.chain) {
+    const end = min(chain + Quantized.chain, k);
+    for (let lane = chain; lane < min(chain + 16, end); lane += 2) {
+      let above: f32 = 0, below: f32 = 0;
+      for (let i = lane; i < end; i += 16) {
+        for (let j = i; j < min(i + 2, end); j++) {
+          const v = load<f32>(x + (<usize>j << 2));
+          above += max<f32>(v, 0);
+          below -= min<f32>(v, 0);
+        }
+      }
+      sum = max(sum, max(above, below));
+    }
+  }
+  return min<f32>(<f32>Quantized.bound * largest / sum, 127);
 }
 
 /** p of a row, a byte each, and behind them σ, a byte each: q = p · σ. Returns Σ (x / scale - q)² · scale², or infinity once it is known to be over `most`. */

@@ -14,15 +14,14 @@ const ONES: usize = memory.data<i16>([1, 1, 1, 1, 1, 1, 1, 1]);
   return i16x8.add(sum, i16x8.relaxed_dot_i8x16_i7x16_s(w, a));
 }
 
-/** Ends a chain. The first one stores, the others add. */
+/** Ends a chain: what its pairs of sums add up to. */
 // @ts-ignore: decorator
-@inline function flush(at: usize, sum: v128, ones: v128, first: bool): void {
-  const wide = i32x4.dot_i16x8_s(sum, ones);
-  v128.store(at, first ? wide : i32x4.add(wide, v128.load(at)));
+@inline function ended(sum: v128, ones: v128): v128 {
+  return i32x4.dot_i16x8_s(sum, ones);
 }
 
 /**
- * Four rows by two outputs in 16-bit chains of 128 k, for q8 and q4: sums of output o at `sums` + 16 o, rows 64 bytes apart.
+ * Four rows by two outputs in 16-bit chains of Quantized.chain k, for q8 and q4: sums of output o at `sums` + 16 o, rows 64 bytes apart.
  * Two 16-bit additions and dots keep an x64 core's vector ports busier than widening each product does (docs/decisions/0010).
  */
 export function tile(sums: usize, a: usize, w: usize, stride: usize, k: i32): void {
@@ -45,15 +44,15 @@ export function tile(sums: usize, a: usize, w: usize, stride: usize, k: i32): vo
       x = v128.load(a, 112); c30 = dot(p, x, c30); c31 = dot(q, x, c31);
     }
     if (first) {
-      flush(sums, c00, ones, true); flush(sums + 16, c01, ones, true);
-      flush(sums + 64, c10, ones, true); flush(sums + 80, c11, ones, true);
-      flush(sums + 128, c20, ones, true); flush(sums + 144, c21, ones, true);
-      flush(sums + 192, c30, ones, true); flush(sums + 208, c31, ones, true);
+      v128.store(sums, ended(c00, ones)); v128.store(sums, ended(c01, ones), 16);
+      v128.store(sums, ended(c10, ones), 64); v128.store(sums, ended(c11, ones), 80);
+      v128.store(sums, ended(c20, ones), 128); v128.store(sums, ended(c21, ones), 144);
+      v128.store(sums, ended(c30, ones), 192); v128.store(sums, ended(c31, ones), 208);
     } else {
-      flush(sums, c00, ones, false); flush(sums + 16, c01, ones, false);
-      flush(sums + 64, c10, ones, false); flush(sums + 80, c11, ones, false);
-      flush(sums + 128, c20, ones, false); flush(sums + 144, c21, ones, false);
-      flush(sums + 192, c30, ones, false); flush(sums + 208, c31, ones, false);
+      v128.store(sums, i32x4.add(ended(c00, ones), v128.load(sums))); v128.store(sums, i32x4.add(ended(c01, ones), v128.load(sums, 16)), 16);
+      v128.store(sums, i32x4.add(ended(c10, ones), v128.load(sums, 64)), 64); v128.store(sums, i32x4.add(ended(c11, ones), v128.load(sums, 80)), 80);
+      v128.store(sums, i32x4.add(ended(c20, ones), v128.load(sums, 128)), 128); v128.store(sums, i32x4.add(ended(c21, ones), v128.load(sums, 144)), 144);
+      v128.store(sums, i32x4.add(ended(c30, ones), v128.load(sums, 192)), 192); v128.store(sums, i32x4.add(ended(c31, ones), v128.load(sums, 208)), 208);
     }
   }
 }

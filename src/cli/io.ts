@@ -20,6 +20,7 @@ export interface CommonOptions {
   endpoint?: string;
   revision?: string;
   deterministic?: boolean;
+  dtype?: LoadOptions["dtype"];
   json?: boolean;
 }
 
@@ -47,9 +48,13 @@ export const command = (name: string, description: string, examples: readonly st
 /** Adds the options that all commands have. */
 export const common = (to: Command): Command =>
   to
-    .option("-m, --model <source>", "folder, weights file, URL or hub id; default: the embedder that ships")
+    .option(
+      "-m, --model <source>",
+      "folder, weights file, packed model, URL or hub id; default: the embedder that ships",
+    )
     .addOption(new Option("--endpoint <url>", "the hub").env("HF_ENDPOINT"))
     .option("--revision <name>", "branch, tag or commit on the hub")
+    .option("--dtype <name>", "keep weights as f32, q8, q8-exact or q4; a packed model is what it is")
     .option("--deterministic", "the same bits on every machine (no fused multiply-add)")
     .option("--json", "one JSON document on standard output, no progress")
     .option("--verbose", "show the stack of an error");
@@ -106,6 +111,7 @@ export function loading(options: CommonOptions): LoadOptions {
     endpoint: options.endpoint,
     revision: options.revision,
     deterministic: options.deterministic,
+    dtype: options.dtype,
     progress_callback: ({ loaded, total, status }) =>
       status === "done" ? endProgress() : show(MB(loaded), MB(total), " MB"),
   };

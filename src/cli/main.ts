@@ -10,6 +10,7 @@ import { demo } from "./demo.ts";
 import { embed } from "./embed.ts";
 import { inspect } from "./inspect.ts";
 import { common, endProgress, interrupt, signal, UsageError } from "./io.ts";
+import { pack } from "./pack.ts";
 import { rerank } from "./rerank.ts";
 import { search } from "./search.ts";
 
@@ -24,7 +25,7 @@ const program = new Command("wattention")
     "after",
     "\nExit codes: 0 done, 1 failed, 2 the command line makes no sense, 130 Ctrl-C.\n`wattention <command> --help` has options and examples.",
   );
-for (const c of [embed, search, rerank, answer, attention, inspect, bench, demo])
+for (const c of [embed, search, rerank, answer, attention, inspect, pack, bench, demo])
   program.addCommand(common(c).copyInheritedSettings(program));
 
 // A second Ctrl-C ends the process at once.
@@ -51,7 +52,7 @@ function exitCode(error: unknown): number {
   if (signal.aborted) return 130;
   if (error instanceof CommanderError) return error.exitCode && 2;
   // Options that the library checks; those of a model's files name the file.
-  const asked = error instanceof UnsupportedOptionError && ["prompt_name", "normalize"].includes(error.option);
+  const asked = error instanceof UnsupportedOptionError && ["prompt_name", "normalize", "dtype"].includes(error.option);
   return error instanceof UsageError || asked ? 2 : 1;
 }
 

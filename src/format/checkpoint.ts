@@ -52,11 +52,12 @@ export async function openCheckpoint(
   };
   const add = async (name: string): Promise<boolean> => {
     const file = prefix + name;
-    const reader = await folder.open(file, signal);
+    const opened = folder.opened?.file === file ? folder.opened : undefined;
+    const reader = opened?.reader ?? (await folder.open(file, signal));
     if (!reader) return false;
     const entry: (typeof files)[0] = { file, reader };
     files.push(entry);
-    entry.header = await readHeader(reader, file);
+    entry.header = opened?.header ?? (await readHeader(reader, file));
     for (const info of entry.header.tensors.values()) {
       const other = tensors.get(info.name)?.file;
       if (other) throw new FormatError(file, `has the tensor "${brief(info.name)}", which ${other} has too`);

@@ -1,8 +1,10 @@
 /** Where a model's files come from. Every kind ends as a folder: files by relative path, read from start to end, never cached. */
 
 import { FetchError, InputError, throwIfAborted } from "../errors.ts";
-import { type Folder, platform } from "../platform.ts";
+import { type ByteReader, type Folder, platform } from "../platform.ts";
+import type { Packed } from "./packed.ts";
 import { type ByteSource, brief, byteReader, chunkReader, isBytes } from "./read.ts";
+import type { Header } from "./safetensors.ts";
 
 /** A JSON file of a model: parsed, as text, or as bytes. */
 export type JsonSource = object | string;
@@ -19,12 +21,21 @@ export interface ModelFiles {
   [file: string]: JsonSource | undefined;
 }
 
-/** A folder, file or URL, a hub id such as `sentence-transformers/all-MiniLM-L6-v2`, or the files themselves. */
-export type ModelSource = string | URL | Folder | ModelFiles;
+/**
+ * A folder, file or URL, a hub id such as `sentence-transformers/all-MiniLM-L6-v2`, or the files themselves. Of a packed model (`pack`)
+ * the file, its URL or its bytes.
+ */
+export type ModelSource = string | URL | Folder | ModelFiles | ByteSource;
 
 /** A folder that says which of its files are the weights, where they have not the usual names. */
 export interface ModelFolder extends Folder {
   readonly weights?: readonly string[];
+  /** The weights file, where its header was read ahead. */
+  readonly opened?: { readonly file: string; readonly reader: ByteReader; readonly header: Header };
+  /** What `openModel` found instead of weights. */
+  readonly packed?: Packed;
+  /** Ends what was opened ahead, if nothing did yet. */
+  close?(): Promise<void>;
 }
 
 export interface SourceOptions {
@@ -39,6 +50,7 @@ export interface SourceOptions {
 
 /** Opens a source; nothing is fetched yet. @throws InputError if it is none of the kinds that `ModelSource` lists. */
 export async function openFolder(source: ModelSource, options: SourceOptions = {}): Promise<ModelFolder> {
+  if (isBytes(source)) return bytesFolder(source);
   if (typeof source !== "string" && !(source instanceof URL))
     return typeof source?.open === "function" ? (source as ModelFolder) : memoryFolder(source as ModelFiles);
   const text = String(source);
@@ -86,6 +98,15 @@ function webFolder(name: string, root: string, options: SourceOptions, search = 
       await body?.cancel().catch(failed);
       if (!absent) throw new FetchError(url, response.status);
     },
+  };
+}
+
+function bytesFolder(bytes: ByteSource): ModelFolder {
+  const file = "model.safetensors";
+  return {
+    name: "the given bytes",
+    weights: [file],
+    open: async (path) => (path === file ? byteReader(bytes) : undefined),
   };
 }
 

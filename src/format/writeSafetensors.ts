@@ -1,15 +1,19 @@
-import type { Tensor } from "../tensor.ts";
+/** What a tensor of a file may be made of; its dtype is that of its numbers. */
+interface Writable {
+  readonly data: Float32Array | Int32Array | Uint8Array;
+  readonly dims: readonly number[];
+}
 
-/** A safetensors file of F32 and I32 tensors (https://github.com/huggingface/safetensors#format); data begins at a multiple of 8. */
+/** A safetensors file of F32, I32 and U8 tensors (https://github.com/huggingface/safetensors#format); data begins at a multiple of 8. */
 export function writeSafetensors(
-  tensors: Readonly<Record<string, Tensor<Float32Array | Int32Array>>>,
+  tensors: Readonly<Record<string, Writable>>,
   metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array {
   const header: Record<string, unknown> = { __metadata__: metadata };
   let size = 0;
-  for (const [name, { data, dims, type }] of Object.entries(tensors)) {
+  for (const [name, { data, dims }] of Object.entries(tensors)) {
     header[name] = {
-      dtype: type === "int32" ? "I32" : "F32",
+      dtype: data instanceof Int32Array ? "I32" : data instanceof Uint8Array ? "U8" : "F32",
       shape: dims,
       data_offsets: [size, size + data.byteLength],
     };

@@ -1,8 +1,10 @@
 import { MissingFileError, UnsupportedOptionError } from "../errors.ts";
 import { type Checkpoint, openCheckpoint } from "../format/checkpoint.ts";
 import { Config } from "../format/config.ts";
+import { openModel } from "../format/open.ts";
+import type { Packed } from "../format/packed.ts";
 import { readJson } from "../format/read.ts";
-import { type ModelFolder, type ModelSource, openFolder, type SourceOptions } from "../format/source.ts";
+import type { ModelFolder, ModelSource, SourceOptions } from "../format/source.ts";
 import type { Outputs } from "../graph/fuse.ts";
 import { type Dims, Graph, type Shapes, type Value } from "../graph/graph.ts";
 import {
@@ -48,11 +50,17 @@ export type Extension = (g: Graph, outputs: Outputs, at: string) => Outputs;
 
 interface Opened {
   config: Config;
+  /** The checkpoint's tensors by name. */
+  shapes: ReadonlyMap<string, { readonly shape: readonly number[] }>;
   graph: Graph;
   outputs: Outputs;
   rules: InputRules;
   ignore: RegExp;
-  checkpoints: Checkpoint[];
+  dtype: WeightDtype | undefined;
+  weights: Packed | readonly Checkpoint[];
+  /** What loading them will read. */
+  bytes: number;
+  close(): Promise<void>;
 }
 
 /** Tensors that are no parameters, and heads and poolers that a checkpoint may carry unused. */
@@ -60,42 +68,51 @@ const UNUSED =
   /(^|\.)(position_ids|token_type_ids|inv_freq)$|^(cls|lm_head|classifier|qa_outputs|pooler|predictions|pre_classifier|vocab_\w+|generator_\w+|discriminator_\w+|sop_classifier|lm_predictions|mask_predictions|head|decoder)\./;
 
 /** Reads config and headers and builds the graph: nothing is loaded yet. `extend` may add modules and open their checkpoints. */
-async function open(
+export async function open(
   folder: ModelFolder,
-  { signal }: { signal?: AbortSignal },
-  prefix = "",
-  modules: readonly string[] = [],
-  extend?: Extension,
+  { signal, dtype, prefix = "", modules, extend }: LoadOptions & Modules,
 ): Promise<Opened> {
-  const json = await readJson(folder, `${prefix}config.json`, signal);
-  if (!json) throw new MissingFileError(`${prefix}config.json`, folder.name);
-  const config = new Config(json);
-  const found = await architectureOf(config);
-  const { architecture } = found;
+  const { packed } = folder;
   const checkpoints: Checkpoint[] = [];
+  const close = async () => {
+    for (const c of checkpoints) await c.close();
+    await folder.close?.();
+  };
   try {
-    checkpoints.push(renamed(await openCheckpoint(folder, { signal, prefix }), today));
-    const shapes = new Map(checkpoints[0].tensors as ReadonlyMap<string, { shape: readonly number[] }>);
-    for (const module of modules) {
+    const json = await readJson(folder, `${prefix}config.json`, signal);
+    if (!json) throw new MissingFileError(`${prefix}config.json`, folder.name);
+    const config = new Config(json);
+    const found = await architectureOf(config);
+    const { architecture } = found;
+    if (packed && dtype && dtype !== packed.dtype) throw new UnsupportedOptionError("dtype", dtype, [packed.dtype]);
+    if (!packed) checkpoints.push(renamed(await openCheckpoint(folder, { signal, prefix }), today));
+    for (const module of packed ? [] : (modules ?? [])) {
       const checkpoint = await openCheckpoint(folder, { signal, prefix: module });
       checkpoints.push(renamed(checkpoint, (name) => module + name)); // so that two modules do not clash
-      for (const [name, info] of checkpoints.at(-1)!.tensors) shapes.set(name, info);
     }
+    const shapes = packed?.shapes ?? new Map(checkpoints.flatMap((c) => [...c.tensors]));
     const { graph, outputs } = buildGraph(found, config, shapes, extend);
     const ignore = architecture.ignore ? new RegExp(`${UNUSED.source}|${architecture.ignore.source}`) : UNUSED;
     return {
       config,
+      shapes,
       graph,
       outputs,
       rules: architecture.rules(config),
-      ignore,
-      checkpoints,
+      ignore: packed ? (modules ? /^$/ : MODULES) : ignore,
+      dtype: packed ? (packed.dtype as WeightDtype) : dtype,
+      weights: packed ?? checkpoints,
+      bytes: packed?.bytes ?? checkpoints.reduce((n, c) => n + c.bytes, 0),
+      close,
     };
   } catch (error) {
-    for (const c of checkpoints) await c.close();
+    await close();
     throw error;
   }
 }
+
+/** Names in a packed file of what stands behind the transformer: only tasks ask for it. */
+const MODULES = /\//;
 
 /** A checkpoint's graph, from its config and the shapes of its tensors: `own` are its outputs without those of `extend`. */
 export function buildGraph(
@@ -227,26 +244,26 @@ export interface Modules {
 /** See load.ts; `Modules` are for tasks. */
 export async function loadModel(source: ModelSource, options: LoadOptions & Modules = {}): Promise<Model> {
   const { signal, progress_callback } = options;
-  const folder = await openFolder(source, options);
-  const opened = await open(folder, options, options.prefix, options.modules, options.extend);
-  const total = opened.checkpoints.reduce((n, c) => n + c.bytes, 0);
+  const opened = await open(await openModel(source, options), options);
+  const { bytes: total } = opened;
   let loaded = 0;
   const onProgress = (bytes: number) => {
     loaded += bytes;
     progress_callback?.({ status: "progress", loaded, total });
   };
   try {
-    const { graph, outputs, checkpoints, ignore } = opened;
-    const session = await Session.load({ nodes: graph.nodes, outputs }, checkpoints, {
+    const { graph, outputs, weights, ignore, dtype } = opened;
+    const session = await Session.load({ nodes: graph.nodes, outputs }, weights, {
       ...options,
       ignore,
+      dtype,
       signal,
       onProgress,
     });
     progress_callback?.({ status: "done", loaded, total });
     return new Model(opened.config, session, opened.rules);
   } catch (error) {
-    for (const c of opened.checkpoints) await c.close();
+    await opened.close();
     throw error;
   }
 }
@@ -261,8 +278,8 @@ export async function plan(
   source: ModelSource,
   { batch, length, outputs, ...options }: PlanOptions,
 ): Promise<MemoryPlan> {
-  const opened = await open(await openFolder(source, options), options);
-  for (const c of opened.checkpoints) await c.close();
-  const layout = new Layout(opened.graph.nodes, opened.outputs, BASE, options.dtype);
+  const opened = await open(await openModel(source, options), options);
+  await opened.close();
+  const layout = new Layout(opened.graph.nodes, opened.outputs, BASE, opened.dtype, "dtype" in opened.weights);
   return layout.plan(outputs ?? usual(opened.outputs), dimsOf({ batch, length }));
 }

@@ -1,5 +1,6 @@
 import { InputError } from "../errors.ts";
 import type { Checkpoint } from "../format/checkpoint.ts";
+import type { Packed } from "../format/packed.ts";
 import type { StreamOptions } from "../format/safetensors.ts";
 import { base, fuse, type Outputs } from "../graph/fuse.ts";
 import type { Dims, Node, Value } from "../graph/graph.ts";
@@ -38,11 +39,13 @@ export class Layout {
   /** First byte of scratch. */
   readonly end: number;
 
-  constructor(nodes: readonly Node[], outputs: Outputs, from: number, dtype?: WeightDtype) {
+  /** `packed`: weights come straight to their places, through no window. */
+  constructor(nodes: readonly Node[], outputs: Outputs, from: number, dtype?: WeightDtype, packed = false) {
     const fused = fuse(nodes, outputs);
     this.#nodes = fused.nodes;
     this.outputs = fused.outputs;
     this.weights = new Weights(fused.nodes, from, dtype);
+    if (packed) this.weights.window = 0;
     const kept = new Set<Node>();
     for (const n of fused.nodes) {
       if (n.constant) continue;
@@ -92,21 +95,25 @@ export class Session {
     readonly block: Block | undefined,
   ) {}
 
-  /** Lays out `nodes`, loads the checkpoints' weights and computes what depends on weights alone. */
+  /** Lays out `nodes`, loads the weights and computes what depends on weights alone. */
   static async load(
     { nodes, outputs }: { nodes: readonly Node[]; outputs: Outputs },
-    checkpoints: readonly Checkpoint[],
+    from: readonly Checkpoint[] | Packed,
     options: EngineOptions & StreamOptions & { ignore?: RegExp; engine?: Engine; dtype?: WeightDtype } = {},
   ): Promise<Session> {
     const engine = options.engine ?? (await Engine.create(options));
     return engine.enqueue(async () => {
-      let layout = new Layout(nodes, outputs, BASE, options.dtype);
+      const packed = "dtype" in from;
+      let layout = new Layout(nodes, outputs, BASE, options.dtype, packed);
       const block = engine.reserve(layout.end - BASE);
-      if (block.at !== BASE) layout = new Layout(nodes, outputs, block.at, options.dtype);
+      if (block.at !== BASE) layout = new Layout(nodes, outputs, block.at, options.dtype, packed);
       try {
         const session = new Session(engine, layout, options.engine && block);
-        await layout.weights.load(engine, checkpoints, options.ignore ?? /^$/, options);
-        engine.memory.ensure(engine.top + layout.prologue.reserve(NO_DIMS));
+        const prologue = engine.top + layout.prologue.reserve(NO_DIMS);
+        const { weights } = layout;
+        if (packed) await weights.read(engine, from, prologue, options.ignore ?? /^$/, options);
+        else await weights.load(engine, from, options.ignore ?? /^$/, options);
+        engine.memory.ensure(prologue);
         await session.#execute(layout.prologue.bind(NO_DIMS, engine.top, layout.weights), options.signal);
         return session;
       } catch (error) {

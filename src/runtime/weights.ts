@@ -1,5 +1,6 @@
-import { UnsupportedOptionError, WeightsError } from "../errors.ts";
+import { FormatError, ShapeError, UnsupportedOptionError, WeightsError } from "../errors.ts";
 import type { Checkpoint, CheckpointTensor } from "../format/checkpoint.ts";
+import type { Packed } from "../format/packed.ts";
 import type { StreamOptions, Target } from "../format/safetensors.ts";
 import { base } from "../graph/fuse.ts";
 import { type Constant, type Node, pad, type Stack, type Value, type Weight } from "../graph/graph.ts";
@@ -38,6 +39,18 @@ interface Landing extends Home {
   readonly first: number;
 }
 
+/** Weights that lie together, from `at` on, with all that pads them. */
+export interface Image {
+  /** The names of the checkpoint's tensors in it; 0 for rows of zeros. */
+  readonly name: string;
+  readonly at: number;
+  readonly bytes: number;
+  readonly quantized: boolean;
+}
+
+/** Constants last: a packed file holds what lies before them, in this order. */
+const ORDER = { stack: 0, weight: 1, constant: 2 };
+
 /** Bytes read at once while weights load, or a row where that is more. */
 const WINDOW = 1 << 18;
 const DTYPES: { readonly [name: string]: [kind: Dtype, bytes: number] } = {
@@ -52,6 +65,8 @@ export class Weights implements Residents {
   readonly #landings = new Map<string, Landing[]>();
   readonly #constants: Constant[] = [];
   #windows = 0;
+  /** All weights, one behind the other from byte `from` on. */
+  readonly images: Image[] = [];
   /** First byte behind them. */
   readonly end: number;
   /** Bytes of the window through which they load. */
@@ -77,7 +92,7 @@ export class Weights implements Residents {
       }
     }
     let at = align(from);
-    for (const v of [...formats.keys()].sort((a, b) => +(b.kind === "stack") - +(a.kind === "stack"))) {
+    for (const v of [...formats.keys()].sort((a, b) => ORDER[a.kind] - ORDER[b.kind])) {
       if (this.#homes.has(v)) continue;
       const format = formats.get(v)!;
       const home = { at, format, scales: align(at + bytesOf(v, format)) };
@@ -99,7 +114,9 @@ export class Weights implements Residents {
           first += size;
         }
       }
-      at = format >= Format.q8 ? align(home.scales + pad(v.rows) * Quantized.scales) : home.scales;
+      const quantized = format >= Format.q8;
+      at = quantized ? align(home.scales + pad(v.rows) * Quantized.scales) : home.scales;
+      if (v.kind !== "constant") this.images.push({ name: nameOf(v), at: home.at, bytes: at - home.at, quantized });
     }
     this.end = at;
   }
@@ -156,8 +173,39 @@ export class Weights implements Residents {
     engine.memory.ensure(engine.top + this.window);
     // What is not written is padding, zero; so is memory that is new, and touching it costs more than filling it.
     engine.memory.u8(this.from, Math.max(0, used - this.from)).fill(0);
-    for (const c of this.#constants) engine.memory.write(this.at(c)!, c.data);
+    this.#compute(engine);
     for (const c of checkpoints) await c.stream((info) => this.#target(engine, info), options);
+  }
+
+  /**
+   * The same from a packed file, straight to where they lie, in a memory of `room` bytes.
+   * @throws WeightsError as `load` does, ShapeError if a tensor has other than its bytes
+   */
+  async read(engine: Engine, packed: Packed, room: number, ignore: RegExp, options: StreamOptions): Promise<void> {
+    const { images } = this;
+    const places = new Map(images.map((image) => [image.name, image]));
+    const { tensors } = packed;
+    const missing = images.filter(({ name }) => !tensors.has(name)).map(({ name }) => name);
+    const unexpected = [...tensors.keys()].filter((name) => !places.has(name) && !ignore.test(name));
+    if (missing.length || unexpected.length) throw new WeightsError(missing, unexpected);
+    for (const { name, bytes } of images) {
+      const { begin, end } = tensors.get(name)!;
+      if (end - begin !== bytes) throw new ShapeError(`${packed.file}: ${name}, in bytes`, [bytes], [end - begin]);
+    }
+    if (places.size < images.length) throw new FormatError(packed.file, "has two matrices of one name");
+    engine.memory.ensure(room);
+    const constants = images.reduce((end, { at, bytes }) => Math.max(end, at + bytes), this.from);
+    engine.memory.u8(constants, this.end - constants).fill(0);
+    this.#compute(engine);
+    await packed.read(
+      ({ name }) => places.get(name)?.at,
+      (at, length) => engine.memory.u8(at, length),
+      options,
+    );
+  }
+
+  #compute({ memory }: Engine): void {
+    for (const c of this.#constants) memory.write(this.at(c)!, c.data);
   }
 
   #target(engine: Engine, info: CheckpointTensor): Target | undefined {
@@ -242,6 +290,9 @@ function quantize(
   }
   engine.exports.quantize_weights(at, scales, x, free, first + row, transposed ? rows : n, cols, format);
 }
+
+const nameOf = (v: Weight | Stack) =>
+  v.kind === "stack" ? v.parts.map(({ weight }) => weight?.name ?? "0").join("+") : v.name;
 
 /** Numbers in a row of the file: a row of the matrix, or a column where it is stored transposed. */
 const widthOf = (weight: Weight) => (weight.transposed ? weight.rows : weight.cols);

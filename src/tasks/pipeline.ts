@@ -51,3 +51,12 @@ export async function pipeline<T extends keyof Pipelines>(
   if (!Object.hasOwn(TASKS, task)) throw new UnsupportedOptionError("task", task, Object.keys(TASKS));
   return (await TASKS[task]())(model, options);
 }
+
+/**
+ * Makes one file of a model, as `dtype` (q8 unless given) keeps it: weights as they lie in memory, a prepared tokenizer and the folder's
+ * configs. It goes wherever a model goes, and loads as fast as it is read. The same model gives the same bytes.
+ * @throws InputError if it is packed already, and what loadModel throws
+ */
+export async function pack(model: ModelSource, options: LoadOptions = {}): Promise<Uint8Array> {
+  return (await import("./pack.ts")).pack(model, options);
+}

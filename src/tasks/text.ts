@@ -1,6 +1,7 @@
 import { MissingFileError } from "../errors.ts";
+import { openModel } from "../format/open.ts";
 import { readJson } from "../format/read.ts";
-import { type ModelFolder, type ModelSource, openFolder } from "../format/source.ts";
+import type { ModelFolder, ModelSource } from "../format/source.ts";
 import { type EncodeOptions, type Encoding, Tokenizer } from "../format/tokenizer.ts";
 import { type LoadOptions, loadModel, type Model, type Modules } from "../models/model.ts";
 import { platform } from "../platform.ts";
@@ -16,6 +17,21 @@ export interface CallOptions {
 
 /** Tokens of one run: what stays in a few megabytes of scratch. Batching changes no bit of a result, so this is no option. */
 const RUN_TOKENS = 2048;
+
+/** The files of a folder's tokenizer: in the folder itself, or where its transformer is. */
+export async function tokenizerFiles(folder: ModelFolder, prefix = "", signal?: AbortSignal) {
+  const read = async (file: string) =>
+    (await readJson(folder, file, signal)) ?? (await readJson(folder, prefix + file, signal));
+  const json = await read("tokenizer.json");
+  return json && ([json, await read("tokenizer_config.json")] as const);
+}
+
+async function tokenizerOf(folder: ModelFolder, prefix?: string, signal?: AbortSignal) {
+  const prepared = await folder.packed?.tokenizer();
+  if (prepared) return Tokenizer.loadPrepared(prepared);
+  const files = await tokenizerFiles(folder, prefix, signal);
+  return files && Tokenizer.load(...files);
+}
 
 /** A model with its tokenizer: what all tasks over texts stand on. */
 export class TextModel {
@@ -34,28 +50,26 @@ export class TextModel {
     options: LoadOptions = {},
     modules?: (folder: ModelFolder) => Promise<Modules & { max_length?: number }>,
   ): Promise<TextModel> {
-    const folder = await openFolder(source, options);
-    const added = await modules?.(folder);
-    const { prefix = "" } = added ?? {};
-    const { signal } = options;
-    const tokenizer_json =
-      (await readJson(folder, "tokenizer.json", signal)) ?? (await readJson(folder, `${prefix}tokenizer.json`, signal));
-    if (!tokenizer_json) throw new MissingFileError("tokenizer.json", folder.name);
-    const config =
-      (await readJson(folder, "tokenizer_config.json", signal)) ??
-      (await readJson(folder, `${prefix}tokenizer_config.json`, signal));
-    const tokenizer = await Tokenizer.load(tokenizer_json, config);
-    const model = await loadModel(folder, { ...options, ...added });
-    return new TextModel(
-      model,
-      tokenizer,
-      Math.min(
-        added?.max_length ?? Number.POSITIVE_INFINITY,
-        tokenizer.model_max_length ?? Number.POSITIVE_INFINITY,
-        positionsOf(model.rules),
-      ),
-      (tokenizer_json.model as { type?: string }).type === "WordPiece",
-    );
+    const folder = await openModel(source, options);
+    try {
+      const added = await modules?.(folder);
+      const tokenizer = await tokenizerOf(folder, added?.prefix, options.signal);
+      if (!tokenizer) throw new MissingFileError("tokenizer.json", folder.name);
+      const model = await loadModel(folder, { ...options, ...added });
+      return new TextModel(
+        model,
+        tokenizer,
+        Math.min(
+          added?.max_length ?? Number.POSITIVE_INFINITY,
+          tokenizer.model_max_length ?? Number.POSITIVE_INFINITY,
+          positionsOf(model.rules),
+        ),
+        tokenizer.model_type === "WordPiece",
+      );
+    } catch (error) {
+      await folder.close?.();
+      throw error;
+    }
   }
 
   /** A text (or pair) as ids, cut to what the model takes. */

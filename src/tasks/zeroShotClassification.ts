@@ -1,7 +1,8 @@
 import { InputError } from "../errors.ts";
 import { Config } from "../format/config.ts";
+import { openModel } from "../format/open.ts";
 import { readJson } from "../format/read.ts";
-import { type ModelSource, openFolder } from "../format/source.ts";
+import type { ModelSource } from "../format/source.ts";
 import type { LoadOptions } from "../models/model.ts";
 import { platform } from "../platform.ts";
 import { featureExtraction } from "./featureExtraction.ts";
@@ -60,8 +61,12 @@ export async function zeroShotClassification(
   source: ModelSource = platform().shippedModel(),
   options: LoadOptions = {},
 ): Promise<ZeroShotClassification> {
-  const folder = await openFolder(source, options);
-  const config = new Config((await readJson(folder, "config.json", options.signal)) ?? {});
+  const folder = await openModel(source, options);
+  const about = async () => new Config((await readJson(folder, "config.json", options.signal)) ?? {});
+  const config = await about().catch(async (error) => {
+    await folder.close?.();
+    throw error;
+  });
   const classifies = config.strings("architectures")[0]?.endsWith("ForSequenceClassification");
   const [base, score] = await (classifies ? byEntailment : byEmbedding)(folder, options);
 

@@ -79,7 +79,7 @@ const sum = (list: number[]) => list.reduce((a, b) => a + b, 0);
 const offsets = (list: number[]) => Int32Array.from([0, ...list.map((_, i) => sum(list.slice(0, i + 1)))]);
 const up8 = (n: number) => Math.ceil(n / 8) * 8;
 const probabilities_of = (c: Case) => c.q_lens.map((n, s) => n * c.k_lens[s]! * c.heads);
-export const scratch_floats = (head_dim: number, value_dim: number) => 3936 + 24 * head_dim + 24 * up8(value_dim);
+export const scratch_floats = (head_dim: number, value_dim: number) => 3698 + 288 * head_dim + 288 * up8(value_dim);
 
 /** Runs the kernel in a memory poisoned with NaN; throws where it writes outside of out, tap and scratch, or leaves columns dirty. */
 export function run(module: WebAssembly.Module, c: Case): Result {

@@ -1,0 +1,35 @@
+import { MissingFileError, throwIfAborted } from "../errors.ts";
+import { FORMAT, openPacked } from "./packed.ts";
+import { byteReader } from "./read.ts";
+import { type Header, readHeader } from "./safetensors.ts";
+import { type ModelFolder, type ModelSource, openFolder, type SourceOptions } from "./source.ts";
+
+/**
+ * Opens a source. Of a file, the header is read, since only that says whether it is a packed model; `close` the folder unless a load
+ * comes of it.
+ * @throws what openFolder throws, FormatError, MissingFileError
+ */
+export async function openModel(
+  source: ModelSource,
+  options: SourceOptions & { signal?: AbortSignal } = {},
+): Promise<ModelFolder> {
+  const folder = await openFolder(source, options);
+  const { signal } = options;
+  if (folder === source || folder.weights?.length !== 1) return folder;
+  const [file] = folder.weights;
+  const reader = await folder.open(file, signal);
+  if (!reader) throw new MissingFileError(file, folder.name);
+  try {
+    const header = await readHeader(reader, file);
+    const close = () => reader.close();
+    if (header.metadata.format !== FORMAT) return { ...folder, opened: { file, reader, header }, close };
+    return { name: folder.name, packed: openPacked(file, reader, header), open: small(header.metadata), close };
+  } catch (error) {
+    await reader.close();
+    throwIfAborted(signal);
+    throw error;
+  }
+}
+
+const small = (metadata: Header["metadata"]) => async (path: string) =>
+  Object.hasOwn(metadata, path) ? byteReader(new TextEncoder().encode(metadata[path])) : undefined;
