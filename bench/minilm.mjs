@@ -17,7 +17,8 @@ const OWN = "wattention,wattention-q8,wattention-q8-exact,wattention-q4";
 const usage = `usage: node minilm.mjs [options]
   --peers LIST     of ${names.join(", ")};
                    ours may be followed by =ENTRY, another build's dist/host/node.js (default ${OWN},ort-f32,ort-int8)
-  --baseline LIST  what × is over, by group (default f32=ort-f32,8-bit=ort-int8,4-bit=ort-int8; the first peer in its absence)
+  --baseline LIST  what × is over, by group (default f32=ort-f32,8-bit=ort-int8,4-bit=ort-int8; the first peer in its absence;
+                   of fresh processes ids=ort-int8,text=transformers-int8)
   --lengths LIST   tokens (default 16,128,512)
   --rounds N       rounds per length (default 15)
   --turn MS        least time of one peer's turn in a round (default 60)
@@ -97,7 +98,7 @@ console.log(`${minilm.name}, one thread, ids in, mean-pooled last_hidden_state o
 console.log(`${machine.cpu}, ${machine.cores} cores, ${machine.system}, Node ${machine.node} (V8 ${machine.v8})`);
 console.log(`load average at the start ${machine.load_before.toFixed(2)}\n`);
 
-const starts = ["ids", "text"].flatMap((mode) => freshProcesses(all, mode, counts.starts));
+const starts = ["ids", "text"].flatMap((mode) => freshProcesses(all, mode, counts.starts, chosen[mode]));
 const peers = await load(all.filter((one) => one.load));
 if (!peers.length) process.exit(0);
 await warmUp(peers, pace.warmup);

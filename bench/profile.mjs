@@ -5,11 +5,13 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { constEnums, minilm, missing, textOfLength } from "./material.mjs";
 import { interleave, table, turn } from "./measure.mjs";
-import { ours } from "./peers.mjs";
+import { DTYPES, ours } from "./peers/wattention.mjs";
 
 const { values: options } = parseArgs({
   options: {
     entry: { type: "string", default: ours },
+    dtypes: { type: "string", default: DTYPES.join(",") },
+    deterministic: { type: "boolean", default: false },
     lengths: { type: "string", default: "16,128,512" },
     runs: { type: "string", default: "15" },
     json: { type: "string" },
@@ -17,7 +19,9 @@ const { values: options } = parseArgs({
   },
 });
 if (options.help) {
-  console.log("usage: node profile.mjs [--entry FILE] [--lengths 16,128,512] [--runs 15] [--json FILE]");
+  console.log(
+    "usage: node profile.mjs [--entry FILE] [--dtypes LIST] [--deterministic] [--lengths 16,128,512] [--runs 15] [--json FILE]",
+  );
   process.exit(0);
 }
 const absent = [options.entry, ...missing()].filter((path) => !existsSync(path));
@@ -29,19 +33,27 @@ const op = constEnums(readFileSync(fileURLToPath(new URL("../src/graph/op.ts", i
 const nameOf = Object.fromEntries(Object.entries(op).map(([name, value]) => [value, name]));
 const wanted = { outputs: ["last_hidden_state"] };
 const { loadModel } = await import(pathToFileURL(resolve(options.entry)));
-const model = await loadModel(minilm.folder);
 const short = inputsOf(16);
-await turn(() => model.forward(short, wanted), 1500);
 const all = [];
-for (const length of options.lengths.split(",").map(Number)) all.push(await profile(length));
-model.dispose();
+for (const dtype of options.dtypes.split(",")) {
+  let model;
+  try {
+    model = await loadModel(minilm.folder, { dtype, deterministic: options.deterministic });
+  } catch (error) {
+    console.log(`${dtype} skipped: ${error.message}`);
+    continue;
+  }
+  await turn(() => model.forward(short, wanted), 1500);
+  for (const length of options.lengths.split(",").map(Number)) all.push(await profile(model, dtype, length));
+  model.dispose();
+}
 if (options.json) writeFileSync(options.json, `${JSON.stringify({ node: process.version, lengths: all }, null, 1)}\n`);
 
 function inputsOf(length) {
   return { input_ids: { data: textOfLength(length), dims: [1, length] } };
 }
 
-async function profile(length) {
+async function profile(model, dtype, length) {
   const inputs = inputsOf(length);
   const runs = [];
   const [plain] = await interleave(
@@ -64,7 +76,7 @@ async function profile(length) {
   const ops = [...kinds.values()].sort((a, b) => b.ms - a.ms);
   ops.push({ kind: "other", ops: "", ms: forward - ops.reduce((sum, k) => sum + k.ms, 0), flops: 0 });
   console.log(
-    `\nT = ${length}: forward ${forward.toFixed(2)} ms of processor time, best of ${recorded.length} runs; ops: their best by the clock\n`,
+    `\n${dtype}, T = ${length}: forward ${forward.toFixed(2)} ms of processor time, best of ${recorded.length} runs; ops: their best by the clock\n`,
   );
   console.log(
     table(
@@ -79,5 +91,5 @@ async function profile(length) {
       1,
     ),
   );
-  return { length, forward, ops };
+  return { dtype, length, forward, ops };
 }

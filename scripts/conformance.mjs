@@ -1,7 +1,7 @@
 // shared/conformance/run.mjs on the built package: every case must hold, but those of families that the package does not have yet, which
-// it must refuse by name. Arguments go to run.mjs.
+// it must refuse by name. Then the same models in 8 and 4 bits: how far they are off, by family. Arguments go to run.mjs.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -10,11 +10,23 @@ if (!existsSync(run)) {
   console.log(`conformance skipped: there is no ${run}`);
   process.exit(0);
 }
+const models = "../shared/conformance/models";
 const json = join(mkdtempSync(join(tmpdir(), "wattention-")), "rows.json");
-const args = [run, "dist/host/node.js", ...process.argv.slice(2), "--json", json];
-const { stderr } = spawnSync(process.execPath, args, { encoding: "utf8", maxBuffer: 1 << 28 });
-if (!existsSync(json)) throw new Error(stderr);
-const rows = JSON.parse(readFileSync(json, "utf8"));
+
+/** What run.mjs says of an entry, case by case. */
+function conformance(entry, args, dtype) {
+  const env = { ...process.env, WATTENTION_DTYPE: dtype };
+  rmSync(json, { force: true });
+  const { stderr } = spawnSync(process.execPath, [run, entry, ...args, "--json", json], {
+    encoding: "utf8",
+    maxBuffer: 1 << 28,
+    env,
+  });
+  if (!existsSync(json)) throw new Error(stderr);
+  return JSON.parse(readFileSync(json, "utf8"));
+}
+
+const rows = conformance("dist/host/node.js", process.argv.slice(2));
 const missing = rows.filter((r) => !r.ok && r.note?.startsWith("UnsupportedModelError"));
 const failed = rows.filter((r) => !r.ok && !missing.includes(r));
 for (const r of rows.filter((r) => r.ok)) console.log(`ok    ${r.suite} ${r.name} ${r.worst.toExponential(1)}`);
@@ -24,3 +36,28 @@ console.log(
   `conformance: ${rows.length - missing.length - failed.length} hold, ${missing.length} of families to come, ${failed.length} do not hold`,
 );
 if (failed.length || rows.length === missing.length) process.exitCode = 1;
+
+if (process.argv.length > 2) process.exit();
+const families = {};
+for (const dtype of ["q8", "q8-exact", "q4"])
+  for (const { name, worst } of conformance(
+    "scripts/conformance-dtype.mjs",
+    ["--models", models, "--real", "../shared/models"],
+    dtype,
+  )) {
+    if (worst === undefined) continue; // a family to come
+    const config = join(existsSync(join(models, name)) ? models : "../shared/models", name, "config.json");
+    const family = existsSync(config) ? JSON.parse(readFileSync(config, "utf8")).model_type : name;
+    const own = existsSync(join(models, name)) ? family : `${family} (${name})`;
+    ((families[own] ??= {})[dtype] ??= []).push(worst);
+  }
+console.log(
+  "\nquantised: the largest difference over the largest number of an output, worst and mean of a family's cases",
+);
+for (const [family, by] of Object.entries(families)) {
+  const cells = Object.entries(by).map(([dtype, all]) => {
+    const mean = all.reduce((a, b) => a + b) / all.length;
+    return `${dtype} ${Math.max(...all).toExponential(1)} ${mean.toExponential(1)}`;
+  });
+  console.log(`${family.padEnd(34)} ${String(by.q8.length).padStart(2)} cases  ${cells.join("   ")}`);
+}

@@ -1,7 +1,7 @@
 import { MatmulScratch } from "../../src/graph/op";
 import { TILE_ROWS } from "../lanes";
 import { activate } from "../numeric";
-import { pack_tile, packed_tile } from "./tile";
+import { pack_strip, packed_tile } from "./tile";
 
 /** out[rows, 8] = activation(sums + bias) + residual for one tile. */
 // @ts-ignore: decorator
@@ -58,7 +58,7 @@ export function matmul(
     const from = m == 1 ? a + <usize>first * sa : packed;
     for (let i = 0, r = 0; m > 1 && i < m; i += r) {
       r = fewest + i32(i < more);
-      pack_tile(packed + <usize>i * row, a + <usize>(first + i) * sa, sa, r, k);
+      pack_strip(packed + <usize>i * row, a + <usize>(first + i) * sa, sa, r, r, k);
     }
     // One or two rows take panels from several places, so that each place is read from end to end; what is left over follows.
     let step = m <= 2 ? 4 / m : 1;

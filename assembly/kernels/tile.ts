@@ -44,19 +44,20 @@ export function tile(c: usize, a: usize, lda: usize, rows: i32, b: usize, k: i32
 }
 
 /**
- * Rows of a, at most TILE_ROWS, as `packed_tile` reads them: out[k][rows], by transposes of four columns. Whole vectors are read and
- * written: up to 12 bytes behind a row, and up to 3 · rows + 3 floats behind out, which the next tile overwrites.
+ * Rows of a in columns: out[k][width], by transposes of four columns; 1 ≤ rows ≤ width ≤ TILE_ROWS, and rows past the end repeat the last.
+ * Whole vectors are read and written: up to 12 bytes behind a row, and up to 3 · width + 3 floats behind out (3 · TILE_ROWS where
+ * width is TILE_ROWS), which the next tile overwrites.
  */
-export function pack_tile(out: usize, a: usize, lda: usize, rows: i32, k: i32): void {
+export function pack_strip(out: usize, a: usize, lda: usize, rows: i32, width: i32, k: i32): void {
   const a1 = rows > 1 ? a + lda : a;
   const a2 = rows > 2 ? a1 + lda : a1;
   const a3 = rows > 3 ? a2 + lda : a2;
   const a4 = TILE_ROWS == 6 && rows > 4 ? a3 + lda : a3;
   const a5 = TILE_ROWS == 6 && rows > 5 ? a4 + lda : a4;
-  const step = <usize>rows << 2, step2 = step * 2, step3 = step * 3;
+  const step = <usize>width << 2, step2 = step * 2, step3 = step * 3;
   for (let at: usize = 0, end = <usize>k << 2; at < end; at += 16, out += step << 2) {
     // In this order, what a store writes behind its column is overwritten by a later one.
-    if (TILE_ROWS == 6 && rows > 4) {
+    if (TILE_ROWS == 6 && width > 4) {
       const r4 = v128.load(a4 + at), r5 = v128.load(a5 + at);
       const low45 = v128.shuffle<f32>(r4, r5, 0, 4, 1, 5), high45 = v128.shuffle<f32>(r4, r5, 2, 6, 3, 7);
       v128.store64_lane(out, low45, 0, 16);
@@ -72,6 +73,11 @@ export function pack_tile(out: usize, a: usize, lda: usize, rows: i32, k: i32): 
     v128.store(out + step2, v128.shuffle<f32>(high01, high23, 0, 1, 4, 5));
     v128.store(out + step3, v128.shuffle<f32>(high01, high23, 2, 3, 6, 7));
   }
+}
+
+/** pack_strip for tiles of one size: out[k][TILE_ROWS]. */
+export function pack_tile(out: usize, a: usize, lda: usize, rows: i32, k: i32): void {
+  pack_strip(out, a, lda, rows, TILE_ROWS, k);
 }
 
 /** sums[R][8] = aᵀ[k, R] · b[k][8], the chains of `tile`; R is known to the compiler. */
@@ -125,7 +131,7 @@ export function pack_tile(out: usize, a: usize, lda: usize, rows: i32, k: i32): 
 }
 
 /**
- * sums[panels][rows][8] = aᵀ[k, rows] · b[panels][k][8] for rows, at most TILE_ROWS, that pack_tile has packed; panels is 1, or 4 / rows
+ * sums[panels][rows][8] = aᵀ[k, rows] · b[panels][k][8] for rows, at most TILE_ROWS, that pack_strip has packed; panels is 1, or 4 / rows
  * where rows is 1 or 2.
  */
 export function packed_tile(rows: i32, panels: i32, sums: usize, a: usize, b: usize, apart: usize, k: i32): void {

@@ -280,10 +280,12 @@ export class Tokenizer {
   #cut(text: Aligned, pass: number, rows: Row[]): void {
     const word = () => (rows.at(-1)?.[4] ?? -1) + 1;
     if (pass > 1) {
+      let n = word();
       for (const part of this.#split(text)) {
-        const n = word();
-        for (const [token, id, start, end] of this.#model(part.text))
-          rows.push([token, id, ...part.range(start, end), n]);
+        const pieces = this.#model(part.text);
+        for (const [token, id, start, end] of pieces) rows.push([token, id, part.from(start), part.to(end), n]);
+        // A word that nothing is left of has no number.
+        if (pieces.length) n++;
       }
       return;
     }
@@ -300,22 +302,19 @@ export class Tokenizer {
       // Two units hold a character; half of one is no word character.
       if (
         single_word &&
-        (WORD_ENDS.test(text.text.slice(Math.max(0, index - 2), index)) ||
-          WORD_STARTS.test(text.text.slice(end, end + 2)))
+        (new RegExp(`[${WORD}]$`, "u").test(text.text.slice(Math.max(0, index - 2), index)) ||
+          new RegExp(`^[${WORD}]`, "u").test(text.text.slice(end, end + 2)))
       )
         continue;
       const start = lstrip ? Math.max(at, passSpace(text.text, index, -1)) : index;
       if (rstrip) end = passSpace(text.text, end, 1);
       rest(start);
-      rows.push([text.text.slice(start, end), id, ...text.range(start, end), word()]);
+      rows.push([text.text.slice(start, end), id, text.from(start), text.to(end), word()]);
       at = end;
     }
     rest(length);
   }
 }
-
-const WORD_ENDS = new RegExp(`[${WORD}]$`, "u");
-const WORD_STARTS = new RegExp(`^[${WORD}]`, "u");
 
 /** Sets how many tokens of each text to keep for `room` in all. */
 function shorten(keep: number[], room: number, strategy: string): void {

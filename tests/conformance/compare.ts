@@ -2,7 +2,7 @@
 
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { type EncoderInputs, loadModel } from "../../src/host/node.ts";
+import { type EncoderInputs, type LoadOptions, loadModel } from "../../src/host/node.ts";
 
 interface Tensor {
   data: Float32Array | Int32Array;
@@ -49,9 +49,12 @@ function kept(t: Tensor, mask: Tensor | undefined): Tensor {
 }
 
 /** The worst distance over all outputs of all inputs of the case in `folder`, where it is, and how many were compared. */
-export async function compare(folder: URL): Promise<{ worst: number; where: string; compared: number }> {
+export async function compare(
+  folder: URL,
+  options?: LoadOptions,
+): Promise<{ worst: number; where: string; compared: number }> {
   const all = safetensors(new URL("expected.safetensors", folder));
-  const model = await loadModel(fileURLToPath(folder));
+  const model = await loadModel(fileURLToPath(folder), options);
   const result = { worst: 0, where: "", compared: 0 };
   const of = (kind: string, i: number) =>
     Object.entries(all)

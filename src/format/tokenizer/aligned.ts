@@ -30,11 +30,17 @@ export class Aligned {
     return this.#at;
   }
 
-  /** Where unit i comes from. */
+  /** Where unit i comes from: that, and `to` of the unit behind the last, are the range of the original text behind units. */
   from(i: number): number {
     if (typeof this.#at !== "number") return this.#at[i];
     const at = this.#at + i;
     return at && width(this.original, at - 1) > 1 ? at - 1 : at;
+  }
+
+  /** Where what the unit before `end` comes from ends. */
+  to(end: number): number {
+    const last = this.from(end - 1);
+    return last + width(this.original, last);
   }
 
   /** Another text of as many units, each of which comes from where the one in its place does. */
@@ -42,15 +48,29 @@ export class Aligned {
     return text === this.text ? this : new Aligned(text, this.#at, this.original);
   }
 
+  /** Puts what `by` gives in the place of each character. */
+  map(by: (character: string) => string): Aligned {
+    let text = "";
+    let same = true;
+    for (const c of this.text) {
+      const put = by(c);
+      text += put;
+      same &&= put.length === c.length;
+    }
+    if (same) return this.like(text);
+    const at: number[] = [];
+    let i = 0;
+    for (const c of this.text) {
+      const from = this.from(i);
+      for (let n = by(c).length; n; n--) at.push(from);
+      i += c.length;
+    }
+    return new Aligned(text, at, this.original);
+  }
+
   slice(start: number, end?: number): Aligned {
     const at = typeof this.#at === "number" ? this.#at + start : this.#at.slice(start, end);
     return new Aligned(this.text.slice(start, end), at, this.original);
-  }
-
-  /** The range of the original text behind the units from `start` up to and not with `end`, of which there is at least one. */
-  range(start: number, end: number): [from: number, to: number] {
-    const last = this.from(end - 1);
-    return [this.from(start), last + width(this.original, last)];
   }
 
   /**

@@ -1,6 +1,6 @@
-import type { Aligned } from "./aligned.ts";
+import { Aligned } from "./aligned.ts";
 import { charsmap } from "./charsmap.ts";
-import { build, compile, need, type Part, passSpace, utf8 } from "./part.ts";
+import { build, COMMON, COMMON_MARKS, COMMON_PUNCTUATION, compile, need, type Part, passSpace, utf8 } from "./part.ts";
 
 export type Normalizer = (text: Aligned) => Aligned;
 
@@ -50,12 +50,13 @@ const unicode =
 const precompiled = ({ precompiled_charsmap }: Part, charsmaps: Uint8Array): Normalizer => {
   const [from, to] = precompiled_charsmap as [number, number];
   const find = charsmap(charsmaps.subarray(from, to));
-  const segmenter = new Intl.Segmenter();
+  let segmenter: Intl.Segmenter | undefined;
   const ascii = Array.from({ length: 95 }, (_, i) => String.fromCharCode(32 + i));
   const plain = ascii.every((c) => find(c) === undefined);
   return (text) => {
     const simple = !/[^ -~]/.test(text.text);
     if (simple && plain) return text;
+    segmenter ??= new Intl.Segmenter();
     const made: [string, number][] = [];
     let changed = false;
     // The last characters made carry the difference in number, even where they are not of this replacement: what the crate does.
@@ -71,10 +72,45 @@ const precompiled = ({ precompiled_charsmap }: Part, charsmaps: Uint8Array): Nor
       return true;
     };
     // Of the clusters of several characters only those of at most 5 bytes are looked up whole.
-    for (const cluster of simple ? text.text : Array.from(segmenter.segment(text.text), ({ segment }) => segment))
+    for (const cluster of simple ? text.text : Array.from(segmenter!.segment(text.text), ({ segment }) => segment))
       if ((cluster.length > 1 && utf8(cluster).length > 5) || !put(cluster))
         for (const c of cluster) if (!put(c)) made.push([c, 0]);
     return changed ? text.transform(made) : text;
+  };
+};
+
+const bert = ({
+  clean_text = true,
+  handle_chinese_chars = true,
+  strip_accents,
+  lowercase: lower = true,
+}: Part): Normalizer => {
+  const whole: Normalizer = (text) => {
+    if (clean_text) text = text.replace(control(), "").replace(/(?! )\p{White_Space}/gu, " ");
+    if (handle_chinese_chars) text = text.replace(ideograph(), (c) => ` ${c} `);
+    if (strip_accents ?? lower) text = unicode("NFD")(text).replace(/\p{Mn}/gu, "");
+    return lower ? lowercase(text) : text;
+  };
+  const common = (c: string) => {
+    if (handle_chinese_chars && /[\u4e00-\u9fff]/.test(c)) c = ` ${c} `;
+    if (strip_accents ?? lower) c = c.normalize("NFD").replace(COMMON_MARKS, "");
+    return lower ? c.toLowerCase() : c;
+  };
+  // What a character becomes does not depend on others where there are no marks, which NFD sorts: so each is worked out once.
+  const known = new Map<string, string>();
+  return (text) => {
+    if (PLAIN.test(text.text)) {
+      if (clean_text) text = text.like(text.text.replace(/[\t\n\r]/g, " "));
+      return lower ? text.like(text.text.toLowerCase()) : text;
+    }
+    if (known.size > 9999) known.clear();
+    for (const c of text.text) {
+      if (known.has(c)) continue;
+      const plain = c < "\x7f" ? PLAIN.test(c) : COMMON.test(c) || COMMON_PUNCTUATION.test(c);
+      if (!plain && /\p{M}/u.test(c)) return whole(text);
+      known.set(c, plain ? common(clean_text && c < " " ? " " : c) : whole(Aligned.of(c)).text);
+    }
+    return text.map((c) => known.get(c)!);
   };
 };
 
@@ -88,18 +124,7 @@ export function normalizer(part: unknown, charsmaps: Uint8Array): Normalizer {
         const steps = (normalizers as unknown[]).map((step) => normalizer(step, charsmaps));
         return (text) => steps.reduce((now, step) => step(now), text);
       },
-      BertNormalizer:
-        ({ clean_text = true, handle_chinese_chars = true, strip_accents, lowercase: lower = true }) =>
-        (text) => {
-          if (PLAIN.test(text.text)) {
-            if (clean_text) text = text.like(text.text.replace(/[\t\n\r]/g, " "));
-            return lower ? text.like(text.text.toLowerCase()) : text;
-          }
-          if (clean_text) text = text.replace(control(), "").replace(/(?! )\p{White_Space}/gu, " ");
-          if (handle_chinese_chars) text = text.replace(ideograph(), (c) => ` ${c} `);
-          if (strip_accents ?? lower) text = unicode("NFD")(text).replace(/\p{Mn}/gu, "");
-          return lower ? lowercase(text) : text;
-        },
+      BertNormalizer: bert,
       Lowercase: () => lowercase,
       StripAccents: () => (text) => text.replace(/\p{M}/gu, ""),
       NFC: () => unicode("NFC"),

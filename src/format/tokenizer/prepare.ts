@@ -1,6 +1,6 @@
 import { FormatError } from "../../errors.ts";
 import { isId, malformed, need, type Part, utf8 } from "./part.ts";
-import { bucketOf, HEAD, MAGIC, MOST, pairHash, VERSION } from "./prepared.ts";
+import { bucketOf, HEAD, LONGEST, MAGIC, MOST, pairHash, VERSION } from "./prepared.ts";
 import { Word } from "./word.ts";
 
 /** What is used of @huggingface/tokenizers. Its own types import each other without file endings, which NodeNext does not resolve. */
@@ -52,15 +52,15 @@ function words(tokens: readonly (readonly [token: string, id: number])[], width:
   let longest = 1;
   for (const [token] of tokens) {
     const size = word.spell(token);
-    if (size >= 1 << 24) throw malformed(`a token of ${size} bytes`);
+    if (size > LONGEST) throw malformed(`a token of ${size} bytes; the longest may have ${LONGEST}`);
     hashes.push(word.hash(0, size));
-    sizes.push(size + width + (size < 255 ? 1 : 4));
+    sizes.push(size + width + (size < 255 ? 1 : 3));
     longest = Math.max(longest, size);
   }
   const made = table(hashes, sizes, (out, at, i) => {
     const size = word.spell(tokens[i][0]);
     at = number(out, at, 1, Math.min(size, 255));
-    if (size > 254) at = number(out, at, 3, size);
+    if (size > 254) at = number(out, at, 2, size);
     out.set(word.bytes.subarray(0, size), number(out, at, width, tokens[i][1]));
   });
   return { longest, made };

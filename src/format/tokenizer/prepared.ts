@@ -1,12 +1,12 @@
 import { FormatError } from "../../errors.ts";
-import { need, type Part } from "./part.ts";
+import { isId, need, type Part } from "./part.ts";
 import { Word } from "./word.ts";
 
 /**
  * A prepared tokenizer, little-endian: "WTOK", the version, the bytes of each section, and the sections without gaps:
  * 0 JSON: all of tokenizer.json but what follows, and what is used of tokenizer_config.json
  * 1 vocabulary, where each bucket starts in section 2: u32, a power of two of them and the end
- * 2 vocabulary: [bytes of the token: u8, or 255 and u24][id: u16 or u24][UTF-8], bucket by bucket
+ * 2 vocabulary: [bytes of the token: u8, or 255 and u16][id: u16 or u24][UTF-8], bucket by bucket
  * 3 merges, where each bucket starts in section 4: as section 1
  * 4 merges: [left id][right id][rank], each u16 or u24, bucket by bucket
  * 5 scores of Unigram by id: f32, or f64 where those would not be exact
@@ -19,6 +19,8 @@ export const VERSION = 1;
 export const SECTIONS = 7;
 export const HEAD = 8 + 4 * SECTIONS;
 export const MOST = 64;
+/** Bytes of a token: what a lookup of the longest that begins a text may have to try. */
+export const LONGEST = 0xffff;
 
 /** The number of the bucket of a hash among 2^bits. Shifted by 1 first: by 32, for one bucket, would be by none. */
 export const bucketOf = (hash: number, bits: number) =>
@@ -72,8 +74,8 @@ export class Vocab extends Buckets {
     for (let n = MOST; n && at < end; n--) {
       let size = bytes[at++];
       if (size === 255) {
-        size = bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16);
-        at += 3;
+        size = bytes[at] | (bytes[at + 1] << 8);
+        at += 2;
       }
       at += width;
       if (size === to - from) {
@@ -110,8 +112,8 @@ export class Vocab extends Buckets {
       for (let at = 0; at < bytes.length; ) {
         let size = bytes[at++];
         if (size === 255) {
-          size = bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16);
-          at += 3;
+          size = bytes[at] | (bytes[at + 1] << 8);
+          at += 2;
         }
         const start = at + width;
         this.#places.set(this.number(at), [start, start + size]);
@@ -168,9 +170,10 @@ export function open(bytes: Uint8Array): Prepared {
   } catch (error) {
     throw fault((error as Error).message);
   }
-  const { width, float = 4 } = need<{ width?: unknown; float?: unknown }>(parts, "model", "object");
+  const { width, float, longest } = need<Part>(parts, "model", "object");
   if ((width !== 2 && width !== 3) || (float !== 4 && float !== 8) || scores.length % float)
     throw fault("its numbers are of no known size");
+  if (!isId(longest) || (longest as number) > LONGEST) throw fault(`its longest token has ${longest} bytes`);
   return {
     parts,
     vocab: new Vocab(starts, entries, width),
