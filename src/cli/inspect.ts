@@ -1,10 +1,12 @@
-import { type CheckpointTensor, openCheckpoint } from "../format/checkpoint.ts";
+import { openCheckpoint } from "../format/checkpoint.ts";
 import { Config } from "../format/config.ts";
+import { openModel } from "../format/open.ts";
 import { type Json, readJson } from "../format/read.ts";
-import { openFolder } from "../format/source.ts";
+import type { ModelFolder } from "../format/source.ts";
+import { open as openTokenizer } from "../format/tokenizer/prepared.ts";
 import type { Shapes } from "../graph/graph.ts";
 import { MissingFileError, UnsupportedModelError, UnsupportedOptionError } from "../host/node.ts";
-import { buildGraph, type Extension, usual } from "../models/model.ts";
+import { buildGraph, type Extension, type LoadOptions, usual } from "../models/model.ts";
 import { architectureOf } from "../models/registry.ts";
 import { platform } from "../platform.ts";
 import { positionsOf } from "../runtime/batch.ts";
@@ -22,7 +24,13 @@ interface Options extends CommonOptions {
 const SENTENCE = "sentence_embedding.modules";
 
 /** The model's graph laid out in memory: nothing is loaded for it. With `extend`, as the tasks over embeddings load it. */
-async function layOut(config: Config, shapes: Shapes & ReadonlyMap<string, unknown>, extend?: Extension) {
+async function layOut(
+  config: Config,
+  shapes: Shapes & ReadonlyMap<string, unknown>,
+  extend: Extension | undefined,
+  dtype: LoadOptions["dtype"],
+  packed: boolean,
+) {
   const found = await architectureOf(config);
   const { graph, body, own, outputs } = buildGraph(found, config, shapes, extend);
   return {
@@ -39,12 +47,12 @@ async function layOut(config: Config, shapes: Shapes & ReadonlyMap<string, unkno
           .filter((name) => name.startsWith(SENTENCE))
           .slice(-1)
       : usual(own),
-    layout: new Layout(graph.nodes, outputs, BASE),
+    layout: new Layout(graph.nodes, outputs, BASE, dtype, packed),
   };
 }
 
 /** Tensors that differ in numbers of their names alone, as one row: encoder.layer.{0…5}.… */
-export function grouped(tensors: readonly CheckpointTensor[]) {
+export function grouped(tensors: readonly { name: string; dtype: string; shape: readonly number[] }[]) {
   const groups = new Map<string, { names: string[]; dtype: string; dims: readonly number[] }>();
   for (const { name, dtype, shape } of tensors) {
     const key = `${name.replace(/\d+/g, "#")} ${dtype} ${shape}`;
@@ -62,6 +70,18 @@ export function grouped(tensors: readonly CheckpointTensor[]) {
     });
     return { name, count: names.length, ...rest };
   });
+}
+
+/** What is said of a tokenizer: its parts, as tokenizer.json has them, and its tokens. */
+async function tokenizerOf(folder: ModelFolder, read: (path: string) => Promise<Json | undefined>, prefix: string) {
+  const prepared = await folder.packed?.tokenizer();
+  if (prepared) {
+    const { parts, vocab } = openTokenizer(prepared);
+    return { json: parts as Json, size: vocab.size, config: parts.config as Json };
+  }
+  const json = (await read("tokenizer.json")) ?? (await read(`${prefix}tokenizer.json`));
+  const listed = (json?.model as Json | undefined)?.vocab;
+  return { json, size: Object.keys(listed ?? {}).length, config: await read("tokenizer_config.json") };
 }
 
 const typeOf = (json: Json | undefined, part: string): string | undefined => {
@@ -82,7 +102,8 @@ export const inspect = command("inspect", "Say what a model is and what it needs
   .action(async (arg: string | undefined, { model: given, json, ...o }: Options) => {
     if (arg !== undefined && given !== undefined) throw new UsageError("a model and --model: give one of them");
     const { progress_callback, ...load } = loading(o);
-    const folder = await openFolder(arg ?? given ?? platform().shippedModel(), load);
+    const folder = await openModel(arg ?? given ?? platform().shippedModel(), load);
+    const { packed } = folder;
     const read = (path: string) => readJson(folder, path, load.signal);
     const { st, added } = await sentenceModules(folder, load.signal);
     const prefix = added.prefix ?? "";
@@ -90,19 +111,23 @@ export const inspect = command("inspect", "Say what a model is and what it needs
     if (!raw) throw new MissingFileError(`${prefix}config.json`, folder.name);
     const config = new Config(raw);
     const checkpoints = [];
-    for (const at of [prefix, ...added.modules])
+    for (const at of packed ? [] : [prefix, ...added.modules])
       checkpoints.push(await openCheckpoint(folder, { ...load, prefix: at }));
     for (const c of checkpoints) await c.close();
-    const tensors = checkpoints.flatMap((c, i) =>
+    const of = checkpoints.flatMap((c, i) =>
       [...c.tensors.values()].map((t) => (i ? { ...t, name: added.modules[i - 1] + t.name } : t)),
     );
+    const shapes = packed?.shapes ?? new Map(of.map((t) => [t.name, t]));
+    const tensors = packed ? [...packed.tensors.values()] : of;
+    const dtype = packed ? (packed.dtype as LoadOptions["dtype"]) : o.dtype;
 
     let model: Awaited<ReturnType<typeof layOut>> | undefined;
     let unsupported: string | undefined;
     try {
-      model = await layOut(config, new Map(tensors.map((t) => [t.name, t])), st && added.extend);
+      model = await layOut(config, shapes, st && added.extend, dtype, !!packed);
     } catch (error) {
-      if (!(error instanceof UnsupportedModelError || error instanceof UnsupportedOptionError)) throw error;
+      const refused = error instanceof UnsupportedModelError || error instanceof UnsupportedOptionError;
+      if (!refused || ("option" in error && error.option === "dtype")) throw error;
       unsupported = error.message;
     }
     const { shape } = model ?? {};
@@ -114,10 +139,10 @@ export const inspect = command("inspect", "Say what a model is and what it needs
     const dims = { T: batch * length, B: batch, P: batch * length * length, S: 0, R: 0 };
     const memory = model?.layout.plan(outputs ?? model.usual, dims);
 
-    const tokenizer = (await read("tokenizer.json")) ?? (await read(`${prefix}tokenizer.json`));
-    const vocab = (tokenizer?.model as Json | undefined)?.vocab;
-    const limit = (await read("tokenizer_config.json"))?.model_max_length as number | undefined;
-    const sizes = tensors.map(({ shape }) => shape.reduce((a, b) => a * b, 1));
+    const { json: tokenizer, size, config: about } = await tokenizerOf(folder, read, prefix);
+    await folder.close?.();
+    const limit = about?.model_max_length as number | undefined;
+    const sizes = Array.from(shapes.values(), ({ shape }) => shape.reduce((a, b) => a * b, 1));
     const report = {
       model: folder.name,
       model_type: config.model_type,
@@ -129,11 +154,12 @@ export const inspect = command("inspect", "Say what a model is and what it needs
         model: typeOf(tokenizer, "model"),
         normalizer: typeOf(tokenizer, "normalizer"),
         pre_tokenizer: typeOf(tokenizer, "pre_tokenizer"),
-        vocab_size: Object.keys(vocab ?? {}).length,
+        vocab_size: size,
         max_length: st?.max_seq_length ?? (limit && limit < 1e9 ? limit : undefined),
       },
-      parameters: tensors.reduce((sum, { dtype }, i) => sum + (/F/.test(dtype) ? sizes[i] : 0), 0),
-      bytes: checkpoints.reduce((sum, c) => sum + c.bytes, 0),
+      dtype,
+      parameters: sizes.reduce((sum, n, i) => sum + (packed || /F/.test(of[i].dtype) ? n : 0), 0),
+      bytes: packed?.bytes ?? checkpoints.reduce((sum, c) => sum + c.bytes, 0),
       plan: memory && { batch, length, outputs, ...memory },
       tensors: tensors.map(({ name, dtype, shape }) => ({ name, dtype, dims: shape })),
     };
@@ -155,6 +181,7 @@ export const inspect = command("inspect", "Say what a model is and what it needs
       ["outputs", shape?.outputs.join(", ")],
       ["tokenizer", t && [t.model, t.normalizer, t.pre_tokenizer].filter(Boolean).join(", ")],
       ["", t && `${number(t.vocab_size)} tokens${t.max_length ? `, texts are cut at ${t.max_length}` : ""}`],
+      ["packed", packed && `as ${packed.dtype}`],
       ["weights", `${number(report.parameters)} parameters in ${number(report.bytes)} bytes`],
       ["memory", memory && `${number(memory.total)} bytes for ${batch} × ${length} tokens:`],
       ["", memory && `${number(memory.weights)} weights, ${number(memory.scratch)} scratch, in whole pages`],

@@ -22,8 +22,8 @@ export interface ModelFiles {
 }
 
 /**
- * A folder, file or URL, a hub id such as `sentence-transformers/all-MiniLM-L6-v2`, or the files themselves. Of a packed model (`pack`)
- * the file, its URL or its bytes.
+ * A folder, file or URL, a hub id such as `sentence-transformers/all-MiniLM-L6-v2`, or the files themselves. A packed model (`pack`)
+ * is a file, in a folder, on the web or on the hub (`owner/name/file.safetensors`), or its bytes.
  */
 export type ModelSource = string | URL | Folder | ModelFiles | ByteSource;
 
@@ -65,10 +65,13 @@ export async function openFolder(source: ModelSource, options: SourceOptions = {
     const root = file ? base.slice(0, -file.length) : base.replace(/\/*$/, "/");
     return { ...webFolder(text, root, options, search), weights: file ? [file] : undefined };
   }
-  if (!/^(?!\.)[\w.-]+(\/(?!\.)[\w.-]+)?$/.test(text))
+  const [, id = text, at = "", file] =
+    /^([^/]+\/[^/]+)\/((?:[\w-][\w.-]*\/)*)([\w-][\w.-]*\.safetensors)$/.exec(text) ?? [];
+  if (!/^(?!\.)[\w.-]+(\/(?!\.)[\w.-]+)?$/.test(id))
     throw new InputError(`"${brief(text)}" is no folder, file, URL or hub id`);
   const { endpoint = "https://huggingface.co", revision = "main" } = options;
-  return webFolder(text, `${endpoint.replace(/\/*$/, "")}/${text}/resolve/${encodeURIComponent(revision)}/`, options);
+  const root = `${endpoint.replace(/\/*$/, "")}/${id}/resolve/${encodeURIComponent(revision)}/${at}`;
+  return { ...webFolder(text, root, options), weights: file ? [file] : undefined };
 }
 
 function webFolder(name: string, root: string, options: SourceOptions, search = ""): Folder {

@@ -1,5 +1,6 @@
 import { UnsupportedModelError, UnsupportedOptionError } from "../errors.ts";
 import type { Config } from "../format/config.ts";
+import { brief } from "../format/read.ts";
 import type { Architecture, Head } from "./architecture.ts";
 
 const roberta = async () => (await import("./roberta.ts")).roberta;
@@ -24,14 +25,15 @@ export const supportedModels = (): string[] => Object.keys(ARCHITECTURES).sort()
 /** The family of a config, and the head that `architectures` names. @throws UnsupportedModelError, UnsupportedOptionError */
 export async function architectureOf(config: Config): Promise<{ architecture: Architecture; head?: Head }> {
   const { model_type } = config;
-  if (!Object.hasOwn(ARCHITECTURES, model_type)) throw new UnsupportedModelError(model_type, supportedModels());
+  if (!Object.hasOwn(ARCHITECTURES, model_type))
+    throw new UnsupportedModelError(String(brief(model_type)), supportedModels());
   const architecture = await ARCHITECTURES[model_type]();
   const [name] = config.strings("architectures");
   const named = /For(\w+)$/.exec(name ?? "")?.[1];
   // Pre-training is the masked head and one more; ELECTRA's is a discriminator, of which we have the body.
   const task = named === "PreTraining" ? (model_type === "electra" ? undefined : "MaskedLM") : named;
   if (task && !Object.hasOwn(architecture.heads, task)) {
-    throw new UnsupportedOptionError(`${config.file}: architectures`, name, [
+    throw new UnsupportedOptionError(`${config.file}: architectures`, brief(name), [
       "…Model",
       ...Object.keys(architecture.heads).map((h) => `…For${h}`),
     ]);

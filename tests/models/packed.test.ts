@@ -1,23 +1,289 @@
-import { readdirSync } from "node:fs";
-import { fileURLToPath } from "node:url";
-import { expect, it } from "vitest";
-import { loadModel, pack, type Tensor } from "../../src/host/node.ts";
+import { createHash } from "node:crypto";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { VERSION } from "../../src/format/packed.ts";
+import { byteReader } from "../../src/format/read.ts";
+import { readHeader } from "../../src/format/safetensors.ts";
+import {
+  AbortError,
+  FormatError,
+  InputError,
+  type LoadOptions,
+  loadModel,
+  type Model,
+  type ModelOutputs,
+  type ModelSource,
+  pack,
+  pipeline,
+  plan,
+  ShapeError,
+  Tensor,
+  UnsupportedOptionError,
+  WeightsError,
+} from "../../src/host/node.ts";
+import { folder } from "../cli/run.ts";
+import { tinyBert } from "../tiny.ts";
 
-const at = (path: string) => fileURLToPath(new URL(`../fixtures/${path}`, import.meta.url));
-for (const name of readdirSync(at("models")))
-  it(name, async () => {
-    for (const dtype of ["f32", "q8", "q8-exact", "q4"] as const) {
-      const folder = at(`models/${name}`);
-      const bytes = await pack(folder, { dtype });
-      const [a, b] = [await loadModel(folder, { dtype }), await loadModel(bytes)];
-      const run = async (m: typeof a) =>
-        (await m.forward({ input_ids: [[1, 2, 3, 4, 5]] }, { outputs: m.outputs })) as Record<
-          string,
-          Tensor | Tensor[]
-        >;
-      const [x, y] = [await run(a), await run(b)];
-      expect(y).toEqual(x);
-      a.dispose();
-      b.dispose();
-    }
+const fixtures = fileURLToPath(new URL("../fixtures/", import.meta.url));
+const DTYPES = ["f32", "q8", "q8-exact", "q4"] as const;
+const at = folder();
+
+/** Wide enough that every matrix but its classifier is quantised. */
+const wide = () => tinyBert({ hidden: 48, heads: 4, vocab: 120 });
+const input_ids = [
+  [2, 3, 5, 7, 11, 13, 17],
+  [1, 4, 9],
+];
+
+async function everything(model: Model): Promise<ModelOutputs> {
+  try {
+    return await model.forward({ input_ids }, { outputs: model.outputs });
+  } finally {
+    model.dispose();
+  }
+}
+
+/** Numbers as their bits, so that zeros differ by their sign and NaN is itself. */
+const bits = (value: unknown): unknown =>
+  value instanceof Tensor
+    ? [value.dims, createHash("sha1").update(value.data).digest("hex")]
+    : Array.isArray(value)
+      ? value.map(bits)
+      : Object.entries(value as object).map(([name, v]) => [name, bits(v)]);
+
+async function same(source: ModelSource, options: LoadOptions): Promise<void> {
+  const packed = await pack(source, options);
+  const here = await everything(await loadModel(source, options));
+  expect(bits(await everything(await loadModel(packed, { deterministic: options.deterministic })))).toEqual(bits(here));
+}
+
+describe("a packed model gives the bits of the model that it was made of", () => {
+  it.each(readdirSync(`${fixtures}models`))("%s", async (name) => {
+    for (const dtype of DTYPES) await same(`${fixtures}models/${name}`, { dtype });
   });
+
+  it.each(DTYPES)("a BERT of quantised matrices as %s, in both builds", async (dtype) => {
+    for (const deterministic of [true, false]) await same(wide(), { dtype, deterministic });
+    const header = await readHeader(byteReader(await pack(wide(), { dtype })), "x");
+    const bytes = [...header.tensors.values()].filter((t) => t.dtype === "U8").length;
+    expect(bytes).toBe(dtype === "f32" ? 0 : 2 * 4 + 3); // per layer q, k and v as one, and three more; the pooler, two tables
+  });
+
+  it.each(readdirSync(`${fixtures}embedders`))("%s, with its tokenizer, modules and prompts", async (name) => {
+    const source = `${fixtures}embedders/${name}`;
+    const { texts } = JSON.parse(readFileSync(`${source}/reference.json`, "utf8")) as { texts: string[] };
+    const before = await pipeline("feature-extraction", source, { dtype: "q8" });
+    const after = await pipeline("feature-extraction", await pack(source));
+    for (const options of [{}, { prompt: "" }, { pooling: "none", prompt: "" }] as const)
+      expect(bits(await after(texts, options))).toEqual(bits(await before(texts, options)));
+    expect(after.tokenizer.encode(texts[0])).toEqual(before.tokenizer.encode(texts[0]));
+    expect(after.pools).toBe(before.pools);
+    before.dispose();
+    after.dispose();
+    // The body alone, without what stands behind it.
+    await same(source, { dtype: "q8" });
+  });
+});
+
+describe("tasks take packed models", () => {
+  const task = (name: string) => `${fixtures}tasks/${name}`;
+  const both = async <T extends { dispose(): void }>(
+    name: string,
+    load: (source: ModelSource, options?: LoadOptions) => Promise<T>,
+    ask: (loaded: T) => Promise<unknown>,
+  ) => {
+    const answers: unknown[] = [];
+    for (const [source, options] of [[task(name), { dtype: "q8" }], [await pack(task(name))]] as const) {
+      const loaded = await load(source, options);
+      answers.push(await ask(loaded));
+      loaded.dispose();
+    }
+    expect(answers[1]).toEqual(answers[0]);
+  };
+
+  it("text-classification", () =>
+    both(
+      "classify",
+      (...a) => pipeline("text-classification", ...a),
+      (f) => f("a good day", { top_k: null }),
+    ));
+  it("text-ranking, with its activation", () =>
+    both(
+      "rerank-identity",
+      (...a) => pipeline("text-ranking", ...a),
+      (f) => f("rain", ["it rains", "the sun"]),
+    ));
+  it("token-classification", () =>
+    both(
+      "ner",
+      (...a) => pipeline("token-classification", ...a),
+      (f) => f("Anna lives in Berlin."),
+    ));
+  it("question-answering", () =>
+    both(
+      "qa",
+      (...a) => pipeline("question-answering", ...a),
+      (f) => f("Who?", "Anna lives in Berlin."),
+    ));
+  it("fill-mask", () =>
+    both(
+      "mask",
+      (...a) => pipeline("fill-mask", ...a),
+      (f) => f(`a ${f.tokenizer.mask_token} day`),
+    ));
+  it("zero-shot-classification", () =>
+    both(
+      "../embedders/bert-cls-dense",
+      (...a) => pipeline("zero-shot-classification", ...a),
+      (f) => f("rain", ["weather", "sport"]),
+    ));
+  it("a task that the model is not for says so, and one without a tokenizer too", async () => {
+    await expect(pipeline("fill-mask", await pack(task("classify")))).rejects.toThrow(InputError);
+    await expect(pipeline("feature-extraction", await pack(wide()))).rejects.toThrow("tokenizer.json");
+  });
+});
+
+describe("a packed file", () => {
+  const file = at("tiny.q8.safetensors");
+  let bytes: Uint8Array;
+  let expected: unknown;
+  beforeAll(async () => {
+    bytes = await pack(wide());
+    writeFileSync(file, bytes);
+    expected = bits(await everything(await loadModel(wide(), { dtype: "q8" })));
+  });
+
+  it("has the same bytes in both builds and every time", async () => {
+    for (const dtype of DTYPES) {
+      const one = await pack(wide(), { dtype, deterministic: true });
+      expect(Buffer.compare(one, await pack(wide(), { dtype, deterministic: false })), dtype).toBe(0);
+    }
+    expect(Buffer.compare(bytes, await pack(wide(), { dtype: "q8" }))).toBe(0);
+  });
+
+  it("loads by its path, a file: URL, and from bytes of every kind", async () => {
+    async function* stream() {
+      for (let i = 0; i < bytes.length; i += 1000) yield bytes.slice(i, i + 1000);
+    }
+    for (const source of [file, pathToFileURL(file), bytes, bytes.slice().buffer, new Blob([bytes as never]), stream()])
+      expect(bits(await everything(await loadModel(source)))).toEqual(expected);
+  });
+
+  describe("on the web", () => {
+    let base = "";
+    let asked: string[] = [];
+    const server = createServer(({ url = "" }, response) => {
+      asked.push(url);
+      if (url.includes("/quantized/tiny.safetensors")) response.end(bytes);
+      else response.writeHead(404).end();
+    });
+    beforeAll(async () => {
+      await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+      base = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    });
+    afterAll(() => {
+      server.closeAllConnections();
+      server.close();
+    });
+
+    it("loads by its URL and by its place on the hub, in one request", async () => {
+      const sources: [string, LoadOptions][] = [
+        [`${base}/x/quantized/tiny.safetensors?a=b`, {}],
+        ["org/name/quantized/tiny.safetensors", { endpoint: base, revision: "v1" }],
+      ];
+      asked = [];
+      for (const [source, options] of sources)
+        expect(bits(await everything(await loadModel(source, options)))).toEqual(expected);
+      expect(asked).toEqual(["/x/quantized/tiny.safetensors?a=b", "/org/name/resolve/v1/quantized/tiny.safetensors"]);
+    });
+  });
+
+  it("is planned exactly", async () => {
+    for (const dtype of DTYPES)
+      for (const shape of [{ length: 5 }, { batch: 20, length: 33 }]) {
+        const packed = await pack(wide(), { dtype });
+        const model = await loadModel(packed);
+        const planned = await plan(packed, shape);
+        expect(model.plan(shape)).toEqual(planned);
+        const rows = new Array(shape.batch ?? 1).fill(new Array(shape.length).fill(3));
+        await model.forward({ input_ids: rows });
+        expect(model.session.engine.memory.bytes).toBe(planned.total);
+        model.dispose();
+      }
+  });
+
+  it("reports progress over all bytes, and aborts", async () => {
+    const seen: number[] = [];
+    (await loadModel(file, { progress_callback: (p) => seen.push(p.loaded / p.total) })).dispose();
+    expect(seen.at(-1)).toBe(1);
+    const controller = new AbortController();
+    const { signal } = controller;
+    const loading = loadModel(file, { signal, progress_callback: () => controller.abort() });
+    await expect(loading).rejects.toBeInstanceOf(AbortError);
+    await expect(pack(wide(), { signal })).rejects.toBeInstanceOf(AbortError);
+  });
+
+  it("keeps its dtype", async () => {
+    (await loadModel(file, { dtype: "q8" })).dispose();
+    for (const load of [() => loadModel(file, { dtype: "q4" }), () => plan(file, { length: 3, dtype: "f32" })]) {
+      const error = await load().catch((e: unknown) => e);
+      expect(error).toBeInstanceOf(UnsupportedOptionError);
+      expect(error).toMatchObject({ option: "dtype", supported: ["q8"] });
+    }
+    await expect(pack(wide(), { dtype: "q5" as never })).rejects.toThrow(UnsupportedOptionError);
+    await expect(pack(file)).rejects.toThrow("packed already");
+  });
+
+  it("of another version says how to make it again", async () => {
+    const error = await loadModel(changed(bytes, (h) => h.replace(`"version":"${VERSION}"`, '"version":"0"'))).catch(
+      (e: unknown) => e,
+    );
+    expect(error).toBeInstanceOf(FormatError);
+    expect(String(error)).toContain("wattention pack MODEL --dtype q8 -o FILE");
+  });
+
+  it("must hold exactly the weights of its graph", async () => {
+    const renamed = changed(bytes, (h) => h.replaceAll('"pooler.dense.bias"', '"pooler.dense.bios"'));
+    await expect(loadModel(renamed)).rejects.toThrow(WeightsError);
+    // What stands behind the transformer has a slash in its names, and may be there without use, but not in a task that has it not.
+    const more = changed(
+      bytes,
+      (h) => h.replace(/}$/, `,"2_Dense/x":{"dtype":"U8","shape":[4],"data_offsets":[END,END4]}}`),
+      4,
+    );
+    (await loadModel(more)).dispose();
+    const other = changed(
+      bytes,
+      (h) => h.replace(/}$/, `,"x":{"dtype":"U8","shape":[4],"data_offsets":[END,END4]}}`),
+      4,
+    );
+    await expect(loadModel(other)).rejects.toThrow(WeightsError);
+    // Two neighbours that share their bytes otherwise.
+    const { tensors } = await readHeader(byteReader(bytes), "x");
+    const floats = [...tensors.values()].filter((t) => t.dtype === "F32");
+    const a = floats.find((t, i) => floats[i + 1].begin === t.end)!;
+    const b = floats[floats.indexOf(a) + 1];
+    const span = (t: typeof a, begin: number, end: number) => [
+      `"${t.name}":{"dtype":"F32","shape":[${t.shape}],"data_offsets":[${t.begin},${t.end}]}`,
+      `"${t.name}":{"dtype":"F32","shape":[${(end - begin) / 4}],"data_offsets":[${begin},${end}]}`,
+    ];
+    const moved = changed(bytes, (h) =>
+      [span(a, a.begin, a.end - 64), span(b, a.end - 64, b.end)].reduce((text, [x, y]) => text.replace(x, y), h),
+    );
+    await expect(loadModel(moved)).rejects.toThrow(ShapeError);
+  });
+});
+
+/** The file with another header, and zeros behind it. */
+function changed(file: Uint8Array, change: (header: string) => string, more = 0): Uint8Array {
+  const size = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true));
+  const end = file.length - 8 - size;
+  const text = change(new TextDecoder().decode(file.subarray(8, 8 + size)).trimEnd());
+  const header = Buffer.from(text.replace("END4", `${end + more}`).replace("END", `${end}`));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(header.length));
+  return new Uint8Array(Buffer.concat([length, header, file.subarray(8 + size), Buffer.alloc(more)]));
+}

@@ -96,6 +96,16 @@ export class Vocab extends Buckets {
 
   /** The token of an id. */
   token(id: number): string | undefined {
+    const place = this.#all().get(id);
+    return place && decoder.decode(this.bytes.subarray(...place));
+  }
+
+  /** How many ids have a token. */
+  get size(): number {
+    return this.#all().size;
+  }
+
+  #all(): Map<number, readonly [start: number, end: number]> {
     if (!this.#places) {
       this.#places = new Map();
       const { bytes, width } = this;
@@ -110,8 +120,7 @@ export class Vocab extends Buckets {
         at = start + size;
       }
     }
-    const place = this.#places.get(id);
-    return place && decoder.decode(this.bytes.subarray(...place));
+    return this.#places;
   }
 }
 
