@@ -1,6 +1,7 @@
 export { convert } from "./kernels/convert";
 export { pack_columns, pack_rows } from "./kernels/pack";
 export { quantize_weights } from "./kernels/quantize_weights";
+export { fuse_dots } from "./kernels/tile_quantized";
 export { run } from "./program";
 
 /** Changes whenever records, layouts or exports do; the host refuses a module of another version. */

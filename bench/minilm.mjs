@@ -1,6 +1,6 @@
 /**
  * Real all-MiniLM-L6-v2, one thread: wattention and its peers in one run. See README.md for what is measured and how to read it.
- * Exits with 1 when an f32 peer's numbers are not those of PyTorch; times never fail a run.
+ * Exits with 1 when an f32 peer's numbers are not those of PyTorch, or a dtype of ours is off by more than it promises; times never fail a run.
  */
 import { writeFileSync } from "node:fs";
 import { cpus, loadavg } from "node:os";
@@ -138,7 +138,9 @@ if (asked.json) writeFileSync(asked.json, `${JSON.stringify(result, null, 1)}\n`
 if (asked.svg) writeFileSync(asked.svg, chart(result));
 const wrong = peers.filter((one) => one.exact && !(one.accuracy.worst <= EXACT));
 for (const one of wrong) console.error(`${one.name} does not compute what PyTorch computes`);
-process.exit(wrong.length ? 1 : 0);
+const worse = peers.filter((one, i) => one.promise && scores[i] && !(scores[i].cosine >= one.promise));
+for (const one of worse) console.error(`${one.name} is further from f32 than the ${one.promise} it promises`);
+process.exit(wrong.length || worse.length ? 1 : 0);
 
 /** Those that load, loaded: a build or a library may refuse what it is asked for, and says why. */
 async function load(some) {

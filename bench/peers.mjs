@@ -2,6 +2,7 @@
  * Who is compared. A peer is
  *   name, group       what its line says; ratios are within a group ("f32", "8-bit", "4-bit"), over the group's baseline
  *   exact             whether it promises PyTorch's f32 numbers
+ *   promise           least mean cosine to f32 vectors, of a quantised one that promises any
  *   why_not()         true, or why it cannot run here
  *   prepare()         files it needs, made before anything is timed; may return a remark
  *   files(mode)       the model files that a user downloads for it, for "ids" or "text" in

@@ -49,7 +49,8 @@ for (const dtype of ["q8", "q8-exact", "q4"])
     const config = join(existsSync(join(models, name)) ? models : "../shared/models", name, "config.json");
     const family = existsSync(config) ? JSON.parse(readFileSync(config, "utf8")).model_type : name;
     const own = existsSync(join(models, name)) ? family : `${family} (${name})`;
-    ((families[own] ??= {})[dtype] ??= []).push(worst);
+    families[own] ??= { q8: [], "q8-exact": [], q4: [] };
+    families[own][dtype].push(worst);
   }
 console.log(
   "\nquantised: the largest difference over the largest number of an output, worst and mean of a family's cases",

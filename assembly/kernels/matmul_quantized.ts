@@ -16,6 +16,45 @@ const OUTPUTS: i32 = 4;
   return i32x4.add(v128.shuffle<i64>(ab, cd, 0, 2), v128.shuffle<i64>(ab, cd, 1, 3));
 }
 
+/** One tile's rows by `columns` outputs. Pointers are those of its first row and output. */
+function pass(
+  out: usize, a: usize, w: usize, stride: usize, scales: usize, bias: usize, residual: usize, params: usize, sums: usize,
+  rows: i32, columns: i32, k: i32, so: usize, sr: usize, activation: i32, words: bool,
+): void {
+  for (let column = 0; column < columns; column += OUTPUTS, w += stride << 2) {
+    if (rows == ROWS) {
+      if (words) {
+        exact_tile(sums, a, w, stride, k);
+        exact_tile(sums + 32, a, w + 2 * stride, stride, k);
+      } else {
+        tile(sums, a, w, stride, k);
+        tile(sums + 32, a, w + 2 * stride, stride, k);
+      }
+    } else {
+      for (let r = 0; r < rows; r++) {
+        if (words) exact_row(sums + (<usize>r << 6), a + (<usize>r << 4), w, stride, k);
+        else row(sums + (<usize>r << 6), a + (<usize>r << 4), w, stride, k);
+      }
+    }
+    const scale = v128.load(scales), sum = v128.load(scales, 32), base = bias ? v128.load(bias) : f32x4.splat(0);
+    let to = out, add = residual, from = sums, own = params;
+    for (let r = 0; r < rows; r++, to += so, from += 64, own += 8) {
+      let y = f32x4.mul(f32x4.convert_i32x4_s(totals(from)), v128.load32_splat(own));
+      y = f32x4.mul(f32x4.add(y, f32x4.mul(v128.load32_splat(own, 4), sum)), scale);
+      y = activate(f32x4.add(y, base), activation);
+      if (residual) {
+        y = f32x4.add(y, v128.load(add));
+        add += sr;
+      }
+      v128.store(to, y);
+    }
+    out += 16;
+    if (bias) bias += 16;
+    if (residual) residual += 16;
+    scales += column & 4 ? 48 : 16;
+  }
+}
+
 /**
  * out[rows, n] = activation(a[rows, k] · bᵀ + bias) + residual with b in q8, q8_exact or q4 (see quantize.ts), PyTorch's Linear with what
  * follows it. Rows of a become integers in a block as large as a second-level cache holds, each by itself, and four rows of b pass
@@ -36,6 +75,8 @@ export function matmul_quantized(
   const last_k = whole(k), exact = format == Format.q8_exact, words = exact || !ASC_FEATURE_RELAXED_SIMD;
   const stride = <usize>row_bytes(k, format), width = <usize>last_k << (words ? 1 : 0);
   const block = max(Quantized.cached / <i32>width & -ROWS, ROWS);
+  // A row of tiles meets many rows of b in turn: those come in long runs, which is what a processor fetches ahead (docs/decisions/0003).
+  const span = format == Format.q4 ? OUTPUTS : max(Quantized.cached / <i32>stride & -8, 8);
   const unpacked = scratch + Quantized.sums, params = unpacked + (<usize>last_k << 2);
   for (let first = 0; first < rows; first += block) {
     const count = min(block, rows - first), packed = params + (<usize>(count + ROWS - 1 & -ROWS) << 3);
@@ -43,40 +84,19 @@ export function matmul_quantized(
       const to = packed + <usize>(i & -ROWS) * width + (<usize>(i & 3) << 4);
       quantize_activations(to, params + (<usize>i << 3), a + <usize>(first + i) * sa, k, exact, words);
     }
-    for (let column = 0; column < n; column += OUTPUTS) {
-      let w = b + <usize>column * stride, step = stride;
+    for (let group = 0; group < n; group += span) {
+      let w = b + <usize>group * stride, step = stride;
       if (format == Format.q4) {
-        for (let i = 0; i < OUTPUTS; i++) unpack_q4(unpacked + <usize>(i * last_k), w + <usize>i * stride, k);
-        w = unpacked;
         step = <usize>last_k;
+        for (let i = 0; i < OUTPUTS; i++) unpack_q4(unpacked + <usize>i * step, w + <usize>i * stride, k);
+        w = unpacked;
       }
-      const own = scales + (<usize>(column >> 3) << 6) + (<usize>(column & 4) << 2);
-      const scale = v128.load(own), sum = v128.load(own, 32), offset = <usize>column << 2;
-      const base = bias ? v128.load(bias + offset) : f32x4.splat(0);
+      const columns = min(span, n - group);
       for (let i = 0; i < count; i += ROWS) {
-        const from = packed + <usize>i * width, left = min(ROWS, count - i);
-        if (left == ROWS) {
-          if (words) {
-            exact_tile(scratch, from, w, step, last_k);
-            exact_tile(scratch + 32, from, w + 2 * step, step, last_k);
-          } else {
-            tile(scratch, from, w, step, last_k);
-            tile(scratch + 32, from, w + 2 * step, step, last_k);
-          }
-        } else {
-          for (let r = 0; r < left; r++) {
-            if (words) exact_row(scratch + (<usize>r << 6), from + (<usize>r << 4), w, step, last_k);
-            else row(scratch + (<usize>r << 6), from + (<usize>r << 4), w, step, last_k);
-          }
-        }
-        for (let r = 0; r < left; r++) {
-          const at = params + (<usize>(i + r) << 3), place = <usize>(first + i + r);
-          let y = f32x4.mul(f32x4.convert_i32x4_s(totals(scratch + (<usize>r << 6))), v128.load32_splat(at));
-          y = f32x4.mul(f32x4.add(y, f32x4.mul(v128.load32_splat(at, 4), sum)), scale);
-          y = activate(f32x4.add(y, base), activation);
-          if (residual) y = f32x4.add(y, v128.load(residual + place * sr + offset));
-          v128.store(out + place * so + offset, y);
-        }
+        const own = params + (<usize>i << 3), place = <usize>(first + i), left = min(ROWS, count - i);
+        const offset = <usize>group << 2, to = out + place * so + offset, add = residual ? residual + place * sr + offset : 0;
+        const from = packed + <usize>i * width, table = scales + (<usize>(group >> 3) << 6) + (<usize>(group & 4) << 2);
+        pass(to, from, w, step, table, bias ? bias + offset : 0, add, own, scratch, left, columns, last_k, so, sr, activation, words);
       }
     }
     // Outputs come four at a time, rows of out are whole to eight.

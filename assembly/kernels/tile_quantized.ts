@@ -26,6 +26,7 @@ const ONES: usize = memory.data<i16>([1, 1, 1, 1, 1, 1, 1, 1]);
  */
 export function tile(sums: usize, a: usize, w: usize, stride: usize, k: i32): void {
   if (!ASC_FEATURE_RELAXED_SIMD) return;
+  if (fused) return fused_tile(sums, a, w, stride, k);
   const ones = v128.load(ONES), begin = w, last = w + <usize>k;
   let v = w + stride;
   while (w < last) {
@@ -77,6 +78,38 @@ export function row(sums: usize, a: usize, w: usize, stride: usize, k: i32): voi
     s2 = i32x4.add(s2, i32x4.dot_i16x8_s(c2, ones)); s3 = i32x4.add(s3, i32x4.dot_i16x8_s(c3, ones));
   }
   v128.store(sums, s0); v128.store(sums, s1, 16); v128.store(sums, s2, 32); v128.store(sums, s3, 48);
+}
+
+/** Whether `tile` takes the dot product that adds to 32 bits. */
+let fused = false;
+
+/**
+ * Which of two forms the integer tiles take; both give the same sums. The dot product that adds is one instruction on ARM with dotprod
+ * and on x64 with AVX-VNNI, three on other x64, where 16-bit chains are faster. A module cannot ask: the host tries (engine.ts).
+ */
+export function fuse_dots(on: bool): void {
+  fused = on;
+}
+
+/** Four sums of four products. u ≤ 127 and |q| ≤ 127 keep every intermediate result of any implementation exact. */
+// @ts-ignore: decorator
+@inline function quad(w: v128, a: v128, sum: v128): v128 {
+  return i32x4.relaxed_dot_i8x16_i7x16_add_s(w, a, sum);
+}
+
+function fused_tile(sums: usize, a: usize, w: usize, stride: usize, k: i32): void {
+  if (!ASC_FEATURE_RELAXED_SIMD) return;
+  let c00 = i32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00;
+  let v = w + stride;
+  for (const end = w + <usize>k; w < end; w += 16, v += 16, a += 64) {
+    const p = v128.load(w), q = v128.load(v);
+    let x = v128.load(a); c00 = quad(p, x, c00); c01 = quad(q, x, c01);
+    x = v128.load(a, 16); c10 = quad(p, x, c10); c11 = quad(q, x, c11);
+    x = v128.load(a, 32); c20 = quad(p, x, c20); c21 = quad(q, x, c21);
+    x = v128.load(a, 48); c30 = quad(p, x, c30); c31 = quad(q, x, c31);
+  }
+  v128.store(sums, c00); v128.store(sums, c01, 16); v128.store(sums, c10, 64); v128.store(sums, c11, 80);
+  v128.store(sums, c20, 128); v128.store(sums, c21, 144); v128.store(sums, c30, 192); v128.store(sums, c31, 208);
 }
 
 /** Eight activations of 16 bits with eight weights. */

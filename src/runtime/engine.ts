@@ -21,6 +21,7 @@ interface Exports extends Record<string, unknown> {
     k: number,
     format: number,
   ): void;
+  fuse_dots(on: number): void;
   version(): number;
   heap_base(): number;
 }
@@ -78,6 +79,8 @@ export class Engine {
   readonly build: Build;
   readonly memory: Memory;
   readonly exports: Exports;
+  /** Whether the forms of the integer tiles were tried (probe.ts). */
+  probed = false;
   /** What is reserved for good, by address. */
   #blocks: Block[] = [];
   #queue: Promise<unknown> = Promise.resolve();

@@ -8,6 +8,7 @@ import { type Bound, bytesOf, Program } from "../graph/lower.ts";
 import { align } from "../graph/plan.ts";
 import { BASE, type Block, Engine, type EngineOptions } from "./engine.ts";
 import { Memory } from "./memory.ts";
+import { PROBE, probe } from "./probe.ts";
 import type { Profiled } from "./profile.ts";
 import { type WeightDtype, Weights } from "./weights.ts";
 
@@ -135,6 +136,10 @@ export class Session {
       const { layout, engine } = this;
       const program = layout.program(names);
       engine.memory.ensure(engine.top + program.reserve(dims));
+      if (layout.weights.quantized && engine.build === "relaxed" && !engine.probed) {
+        if (engine.memory.bytes >= engine.top + PROBE) probe(engine, engine.top);
+        engine.probed = true;
+      }
       const bound = program.bind(dims, engine.top, layout.weights, (v) => inputs[v.name] === undefined);
       for (const input of program.inputs) {
         const data = inputs[input.name];

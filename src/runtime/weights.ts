@@ -67,6 +67,8 @@ export class Weights implements Residents {
   #windows = 0;
   /** All weights, one behind the other from byte `from` on. */
   readonly images: Image[] = [];
+  /** Whether some are kept in integers. */
+  readonly quantized: boolean;
   /** First byte behind them. */
   readonly end: number;
   /** Bytes of the window through which they load. */
@@ -119,6 +121,7 @@ export class Weights implements Residents {
       if (v.kind !== "constant") this.images.push({ name: nameOf(v), at: home.at, bytes: at - home.at, quantized });
     }
     this.end = at;
+    this.quantized = [...formats.values()].some((format) => format >= Format.q8);
   }
 
   #land(landing: Landing): void {

@@ -149,7 +149,7 @@ async function prepare(json: Part, config: Part): Promise<Uint8Array> {
   }
   const width = most < 1 << 16 ? 2 : 3;
   const { longest, made } = words(tokens, width);
-  const merged = pairs(type === "BPE" ? (merges as unknown[]) : [], new Map(tokens), width);
+  const merged = type === "BPE" ? pairs(merges as unknown[], new Map(tokens), width) : pairs([], new Map(), width);
   const exact = scores.every((score) => Math.fround(score) === score);
   const numbers = exact ? Float32Array.from(scores) : scores;
   Object.assign(model, { width, longest, float: exact ? 4 : 8 });
