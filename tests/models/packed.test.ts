@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { VERSION } from "../../src/format/packed.ts";
@@ -22,6 +23,7 @@ import {
   ShapeError,
   Tensor,
   UnsupportedOptionError,
+  WattentionError,
   WeightsError,
 } from "../../src/host/node.ts";
 import { folder } from "../cli/run.ts";
@@ -278,6 +280,38 @@ describe("a packed file", () => {
     );
     expect(error).toBeInstanceOf(FormatError);
     expect(String(error)).toContain("wattention pack MODEL --dtype q8 -o FILE");
+  });
+
+  it.skipIf(!existsSync("/proc/self/fd"))("is closed after a load and after everything that fails", async () => {
+    const alone = at("alone");
+    mkdirSync(alone);
+    const weights = join(alone, "model.safetensors"); // without its config.json
+    writeFileSync(weights, wide().weights);
+    const broken = at("broken.safetensors");
+    writeFileSync(
+      broken,
+      changed(bytes, (h) => h.replaceAll('"pooler.dense.bias"', '"pooler.dense.bios"')),
+    );
+    const open = () => readdirSync("/proc/self/fd").length;
+    const before = open();
+    const signal = AbortSignal.abort();
+    const loads = [
+      () => loadModel(file, { dtype: "q4" }),
+      () => loadModel(file, { signal }),
+      () => loadModel(broken),
+      () => loadModel(weights),
+      () => pack(file),
+      () => pack(weights),
+      () => plan(weights, { length: 3 }),
+      () => pipeline("feature-extraction", file), // no tokenizer
+      () => pipeline("feature-extraction", weights),
+      () => pipeline("fill-mask", file),
+      () => pipeline("zero-shot-classification", weights),
+    ];
+    for (const load of loads) await expect(load()).rejects.toThrow(WattentionError);
+    await plan(file, { length: 3 });
+    (await loadModel(file)).dispose();
+    expect(open()).toBe(before);
   });
 
   it("must hold exactly the weights of its graph", async () => {
