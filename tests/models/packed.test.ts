@@ -164,6 +164,41 @@ describe("a packed file", () => {
     expect(Buffer.compare(bytes, await pack(wide(), { dtype: "q8" }))).toBe(0);
   });
 
+  it.each(DTYPES)("as %s lies as version 1 says: who changes this reader changes VERSION", async (dtype) => {
+    expect(VERSION).toBe("1");
+    const read = async (file: Uint8Array) => {
+      const { tensors, start } = await readHeader(byteReader(file), "x");
+      const of = (name: string) => {
+        const { begin, end } = tensors.get(name)!;
+        return file.slice(start + begin, start + end).buffer;
+      };
+      return { of, names: [...tensors.keys()] };
+    };
+    const original = await read(wide().weights);
+    const packed = await read(await pack(wide(), { dtype }));
+    const attention = "encoder.layer.0.attention.self.";
+    const parts = (what: string) => ["query", "key", "value"].map((part) => `${attention}${part}.${what}`);
+    const three = parts("weight");
+    expect(packed.names.slice(0, 2)).toEqual([three.join("+"), parts("bias").join("+")]);
+
+    // Three matrices [48, 48] under each other.
+    const [rows, cols] = [144, 48];
+    const want = three.flatMap((name) => [...new Float32Array(original.of(name))]);
+    const image = packed.of(three.join("+"));
+    const got = dtype === "f32" ? panels(new Float32Array(image), rows, cols) : quantized(image, rows, cols, dtype);
+    const dot = (x: number[], y: number[]) => x.reduce((sum, v, i) => sum + v * y[i], 0);
+    const cosine = dot(got, want) / Math.sqrt(dot(got, got) * dot(want, want));
+    if (dtype === "f32") expect(got).toEqual(want);
+    else expect(cosine).toBeGreaterThan({ q8: 0.999, "q8-exact": 0.9999, q4: 0.3 }[dtype]);
+    // Vectors, and a table of few rows, as they are.
+    const plain = (name: string) => [...new Float32Array(packed.of(name))];
+    expect(plain(parts("bias").join("+")).slice(0, 144)).toEqual(
+      parts("bias").flatMap((name) => [...new Float32Array(original.of(name))]),
+    );
+    const types = "embeddings.token_type_embeddings.weight";
+    expect(plain(types)).toEqual([...new Float32Array(original.of(types))]);
+  });
+
   it("loads by its path, a file: URL, and from bytes of every kind", async () => {
     async function* stream() {
       for (let i = 0; i < bytes.length; i += 1000) yield bytes.slice(i, i + 1000);
@@ -286,4 +321,35 @@ function changed(file: Uint8Array, change: (header: string) => string, more = 0)
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(header.length));
   return new Uint8Array(Buffer.concat([length, header, file.subarray(8 + size), Buffer.alloc(more)]));
+}
+
+/** [n/8][k][8] */
+function panels(x: Float32Array, rows: number, cols: number): number[] {
+  return Array.from({ length: rows * cols }, (_, i) => {
+    const [row, col] = [Math.floor(i / cols), i % cols];
+    return x[(row - (row % 8)) * cols + col * 8 + (row % 8)];
+  });
+}
+
+/** Rows of bytes; behind them, at a multiple of 64, [n/8][scale, Σ q][8]. As assembly/kernels/quantize.ts describes them. */
+function quantized(image: ArrayBuffer, rows: number, cols: number, dtype: string): number[] {
+  const bytes = new Uint8Array(image);
+  const whole = Math.ceil(cols / 32) * 32;
+  const stride = dtype === "q4" ? (whole / 16) * 9 : whole;
+  const scales = new Float32Array(image, Math.ceil((rows * stride) / 64) * 64);
+  const q = (row: number, col: number) => {
+    const at = row * stride;
+    if (dtype !== "q4") return (bytes[at + col] << 24) >> 24;
+    const byte = bytes[at + Math.floor(col / 32) * 16 + (col % 16)];
+    const p = (col % 32 < 16 ? byte & 15 : byte >> 4) - 8;
+    const groups = bytes[at + whole / 2 + Math.floor(col / 16)];
+    const sigma = (col % 16 < 8 ? groups & 15 : groups >> 4) - 8;
+    return p * sigma;
+  };
+  return Array.from({ length: rows }, (_, row) => {
+    const numbers = Array.from({ length: whole }, (_, col) => q(row, col));
+    const at = (row - (row % 8)) * 2 + (row % 8);
+    expect(scales[at + 8]).toBe(numbers.reduce((a, b) => a + b));
+    return numbers.slice(0, cols).map((n) => n * scales[at]);
+  }).flat();
 }
