@@ -1,5 +1,5 @@
-import { Format, Quantized } from "../../src/graph/op";
-import { activate } from "../numeric";
+import { Activation, Format, Quantized } from "../../src/graph/op";
+import { activate, gelu_short } from "../numeric";
 import { exact_row, exact_tile, row, tile } from "./tile_quantized";
 import { quantize_activations, row_bytes, unpack_q4, whole } from "./quantize";
 
@@ -41,7 +41,8 @@ function pass(
     for (let r = 0; r < rows; r++, to += so, from += 64, own += 8) {
       let y = f32x4.mul(f32x4.convert_i32x4_s(totals(from)), v128.load32_splat(own));
       y = f32x4.mul(f32x4.add(y, f32x4.mul(v128.load32_splat(own, 4), sum)), scale);
-      y = activate(f32x4.add(y, base), activation);
+      y = f32x4.add(y, base);
+      y = activation == Activation.gelu ? gelu_short(y) : activate(y, activation);
       if (residual) {
         y = f32x4.add(y, v128.load(add));
         add += sr;

@@ -25,7 +25,8 @@ const ROUND: f32 = 12582912;
  */
 export function quantize_weights(out: usize, scales: usize, x: usize, scratch: usize, first: i32, rows: i32, k: i32, format: i32): void {
   const stride = <usize>row_bytes(k, format);
-  const growth: f32 = format == Format.q8 ? 1.1 : 1.05;
+  // p · σ reaches 64 in size; its error goes up and down with the size, as σ has few values, so that all are tried.
+  const four = format == Format.q4, last: f32 = four ? 66 : 256, patience = four ? 99 : 2, growth: f32 = format == Format.q8_exact ? 1.05 : 1.1;
   for (let row = first, end = first + rows; row < end; row++, x += <usize>k << 2) {
     let largest: f32 = 0, finite = true;
     for (let i = 0; i < k; i++) {
@@ -35,7 +36,7 @@ export function quantize_weights(out: usize, scales: usize, x: usize, scratch: u
     }
     let best: f32 = Infinity, scale: f32 = 0;
     if (finite && largest > 1e-30) {
-      for (let size = first_size(x, k, largest, format), worse = 0; worse < 2 && size < 256; size *= growth) {
+      for (let size = first_size(x, k, largest, format), worse = 0; worse < patience && size < last; size *= growth) {
         const tried = largest / size, error = fill(scratch, x, k, tried, format, best);
         if (error < best) {
           best = error;
@@ -72,7 +73,7 @@ function first_size(x: usize, k: i32, largest: f32, format: i32): f32 {
       sum = max(sum, max(above, below));
     }
   }
-  return min<f32>(<f32>Quantized.bound * largest / sum, 127);
+  return min<f32>(<f32>Quantized.bound * largest / sum, format == Format.q4 ? 44 : 127);
 }
 
 /** p of a row, a byte each, and behind them σ, a byte each: q = p · σ. Returns Σ (x / scale - q)² · scale², or infinity once it is known to be over `most`. */

@@ -13,6 +13,10 @@ const ONES: usize = memory.data<i16>([1, 1, 1, 1, 1, 1, 1, 1]);
 @inline function dot(w: v128, a: v128, sum: v128): v128 {
   return i16x8.add(sum, i16x8.relaxed_dot_i8x16_i7x16_s(w, a));
 }
+// @ts-ignore: decorator
+@inline function begin(w: v128, a: v128): v128 {
+  return i16x8.relaxed_dot_i8x16_i7x16_s(w, a);
+}
 
 /** Ends a chain: what its pairs of sums add up to. */
 // @ts-ignore: decorator
@@ -27,14 +31,24 @@ const ONES: usize = memory.data<i16>([1, 1, 1, 1, 1, 1, 1, 1]);
 export function tile(sums: usize, a: usize, w: usize, stride: usize, k: i32): void {
   if (!ASC_FEATURE_RELAXED_SIMD) return;
   if (fused) return fused_tile(sums, a, w, stride, k);
-  const ones = v128.load(ONES), begin = w, last = w + <usize>k;
+  const ones = v128.load(ONES), start = w, last = w + <usize>k;
   let v = w + stride;
   while (w < last) {
-    const first = w == begin, end = min(w + Quantized.chain, last);
-    let c00 = i16x8.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00;
+    const first = w == start, end = min(w + Quantized.chain, last);
+    let p = v128.load(w), q = v128.load(v);
+    let x = v128.load(a), c00 = begin(p, x), c01 = begin(q, x);
+    x = v128.load(a, 16); let c10 = begin(p, x), c11 = begin(q, x);
+    x = v128.load(a, 32); let c20 = begin(p, x), c21 = begin(q, x);
+    x = v128.load(a, 48); let c30 = begin(p, x), c31 = begin(q, x);
+    p = v128.load(w, 16); q = v128.load(v, 16);
+    x = v128.load(a, 64); c00 = dot(p, x, c00); c01 = dot(q, x, c01);
+    x = v128.load(a, 80); c10 = dot(p, x, c10); c11 = dot(q, x, c11);
+    x = v128.load(a, 96); c20 = dot(p, x, c20); c21 = dot(q, x, c21);
+    x = v128.load(a, 112); c30 = dot(p, x, c30); c31 = dot(q, x, c31);
+    w += 32; v += 32; a += 128;
     for (; w < end; w += 32, v += 32, a += 128) {
-      let p = v128.load(w), q = v128.load(v);
-      let x = v128.load(a); c00 = dot(p, x, c00); c01 = dot(q, x, c01);
+      p = v128.load(w); q = v128.load(v);
+      x = v128.load(a); c00 = dot(p, x, c00); c01 = dot(q, x, c01);
       x = v128.load(a, 16); c10 = dot(p, x, c10); c11 = dot(q, x, c11);
       x = v128.load(a, 32); c20 = dot(p, x, c20); c21 = dot(q, x, c21);
       x = v128.load(a, 48); c30 = dot(p, x, c30); c31 = dot(q, x, c31);

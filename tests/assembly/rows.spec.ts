@@ -1,4 +1,4 @@
-import { Activation, Binary } from "../../src/graph/op";
+import { Activation, Binary, Format } from "../../src/graph/op";
 import { binary, copy, glu, unary } from "../../assembly/kernels/elementwise";
 import { embed } from "../../assembly/kernels/embed";
 import { layer_norm, normalize, rms_norm } from "../../assembly/kernels/norm";
@@ -269,8 +269,8 @@ describe("embed", () => {
       for (let mode = 0; mode < 4; mode++) {
         const scale: f32 = mode & 1 ? 1.7 : 1, added = mode & 2 ? residual : 0;
         const out = matrix(ROWS, ldo), again = mode & 2 ? tidy(residual, cols) : matrix(ROWS, ldo);
-        embed(out, ids, table, added, ROWS, cols, ldo, ldt, ldr, scale);
-        embed(again, ids, panels, mode & 2 ? again : 0, ROWS, cols, ldo, 0, ldo, scale);
+        embed(out, ids, table, 0, added, ROWS, cols, ldo, ldt, ldr, scale, Format.rows);
+        embed(again, ids, panels, 0, mode & 2 ? again : 0, ROWS, cols, ldo, 0, ldo, scale, Format.panels);
         let wrong = 0;
         for (let r = 0; r < ROWS; r++) {
           for (let c = 0; c < cols; c++) {

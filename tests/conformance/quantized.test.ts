@@ -46,7 +46,7 @@ const FIGURES: { readonly [dtype: string]: { readonly [family: string]: number }
     "deberta-v2": 4.1,
     distilbert: 1.3,
     electra: 2,
-    modernbert: 1.1,
+    modernbert: 1.3,
     mpnet: 2,
     nomic_bert: 1.5,
     roberta: 2.3,
