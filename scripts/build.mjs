@@ -55,6 +55,10 @@ if (only !== "wasm") {
     sourcemap: true,
     plugins: [{ name: "entries stay as they are", setup: ownFiles }],
   });
+  // The model that ships, as `wattention pack` makes it.
+  mkdirSync("dist/shipped");
+  const packed = ["pack", "models/default-embedder", "--dtype", "q8", "-o", "dist/shipped/default-embedder.safetensors"];
+  execFileSync(process.execPath, ["dist/cli/main.js", ...packed], { stdio: ["ignore", "ignore", "inherit"] });
 }
 
 /** An entry says where its own files are and has the side effects that package.json tells of: no chunk may hold it. */

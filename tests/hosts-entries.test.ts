@@ -19,7 +19,7 @@ const targets = (value: string | object): string[] =>
 describe("package.json", () => {
   it("exports and imports files that are there", () => {
     for (const path of [...targets(exports), ...targets(imports)])
-      for (const star of path.startsWith("./dist/wasm/") ? ["simd", "relaxed"] : ["default-embedder/config.json"])
+      for (const star of path.startsWith("./dist/wasm/") ? ["simd", "relaxed"] : ["default-embedder.safetensors"])
         if (!path.startsWith("./src/")) expect(existsSync(at(path.replace("*", star))), path).toBe(true);
   });
   it("asks for workerd before any host that it also passes for", () => {
@@ -60,7 +60,7 @@ describe("entries", () => {
     expect(compile).toHaveBeenCalledTimes(2);
     compile.mockRestore();
     // The folder's own reading (modules.json from the file system) is the same model.
-    const byPath = await (await entry("node")).pipeline("feature-extraction");
+    const byPath = await (await entry("node")).pipeline("feature-extraction", folder);
     expect([...(await byPath("a cat sleeps on the sofa")).data]).toEqual(expected);
   });
 

@@ -1,8 +1,8 @@
 /**
  * The entry for browsers: pages, module workers, and service workers where the bundle is one file (those forbid `import()`).
  *
- * The model that ships is files beside this one, and a bundler does not copy them: a bundled app serves a copy of
- * `node_modules/wattention/models` and gives its URL, `pipeline("feature-extraction", new URL("/models/default-embedder/", location.href))`.
+ * The model that ships is a file beside this one, and a bundler does not copy it: a bundled app serves a copy of
+ * `wattention/models/default-embedder.safetensors` and gives its URL, `pipeline("feature-extraction", new URL("/default-embedder.safetensors", location.href))`.
  * @module
  */
 
@@ -21,7 +21,7 @@ usePlatform({
       port2.postMessage(0);
     }),
   // Right where this file is served from the package (a CDN, Vite's dev server); in a bundle it counts from the bundle.
-  shippedModel: () => new URL(/* @vite-ignore */ "../../models/default-embedder/", import.meta.url),
+  shippedModel: () => new URL(/* @vite-ignore */ "../shipped/default-embedder.safetensors", import.meta.url),
 });
 
 export * from "../index.ts";

@@ -24,7 +24,7 @@ usePlatform({
   module: async (build) => WebAssembly.compile((await onDisk(build)) ?? (await unpacked(build))),
   pause: () => new Promise((resolve) => setImmediate(resolve)),
   folder: nodeFolder,
-  shippedModel: () => fileURLToPath(new URL("../../models/default-embedder", import.meta.url)),
+  shippedModel: () => fileURLToPath(new URL("../../dist/shipped/default-embedder.safetensors", import.meta.url)),
 });
 
 export * from "../index.ts";

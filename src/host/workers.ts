@@ -1,7 +1,7 @@
 /**
  * The entry for workerd (Cloudflare Workers). A worker has no files: the model comes by URL or as bytes. From the worker's own
- * static assets, which hold a copy of `node_modules/wattention/models`:
- * `pipeline("feature-extraction", "https://assets/models/default-embedder/", { fetch: (url, init) => env.ASSETS.fetch(url, init) })`.
+ * static assets, which hold a copy of `wattention/models/default-embedder.safetensors`:
+ * `pipeline("feature-extraction", "https://assets/default-embedder.safetensors", { fetch: (url, init) => env.ASSETS.fetch(url, init) })`.
  * @module
  */
 
