@@ -191,7 +191,7 @@ describe("a packed file", () => {
     const dot = (x: number[], y: number[]) => x.reduce((sum, v, i) => sum + v * y[i], 0);
     const cosine = dot(got, want) / Math.sqrt(dot(got, got) * dot(want, want));
     if (dtype === "f32") expect(got).toEqual(want);
-    else expect(cosine).toBeGreaterThan({ q8: 0.999, "q8-exact": 0.9999, q4: 0.3 }[dtype]);
+    else expect(cosine).toBeGreaterThan({ q8: 0.999, "q8-exact": 0.9999, q4: 0.98 }[dtype]);
     // Vectors, and a table of few rows, as they are.
     const plain = (name: string) => [...new Float32Array(packed.of(name))];
     expect(plain(parts("bias").join("+")).slice(0, 144)).toEqual(
