@@ -1,6 +1,7 @@
 // Builds everything into dist/: the WebAssembly module in both builds, each raw and as a JavaScript module, then the TypeScript.
 import { execFileSync } from "node:child_process";
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { resolve } from "node:path";
 import { deflateRawSync } from "node:zlib";
 import { build as bundle } from "esbuild";
 
@@ -53,7 +54,11 @@ if (only !== "wasm") {
     packages: "external",
     external: ["#wasm/*", "node:*"],
     sourcemap: true,
-    plugins: [{ name: "entries stay as they are", setup: ownFiles }],
+    ignoreAnnotations: true, // package.json's sideEffects is for those who bundle what is made here
+    plugins: [
+      { name: "entries stay as they are", setup: ownFiles },
+      { name: "the core is one file", setup: oneCore },
+    ],
   });
   // The model that ships, as `wattention pack` makes it.
   mkdirSync("dist/shipped");
@@ -65,5 +70,24 @@ if (only !== "wasm") {
 function ownFiles({ onResolve }) {
   onResolve({ filter: /host\/node\.ts$/ }, ({ importer }) =>
     importer ? { path: "../host/node.js", external: true } : undefined,
+  );
+}
+
+/**
+ * esbuild makes a chunk for every set of entries that need the same modules. What comes late says that it needs all that the entries bring, as is the
+ * case whenever it is imported: so that is one set, and one chunk. The views are an entry of their own, and do not.
+ */
+function oneCore({ onLoad, onResolve }) {
+  const sources = readdirSync("src", { recursive: true }).filter((name) => name.endsWith(".ts"));
+  const late = sources.flatMap((name) =>
+    Array.from(readFileSync(`src/${name}`, "utf8").matchAll(/\bimport\("(\.[^"]+)"\)/g), ([, path]) =>
+      resolve("src", name, "..", path),
+    ),
+  );
+  onResolve({ filter: /^core$/ }, () => ({ path: resolve("src/index.ts") }));
+  onLoad({ filter: /\.ts$/ }, ({ path }) =>
+    late.includes(path) || path === resolve("src/cli/main.ts")
+      ? { contents: `${readFileSync(path, "utf8")}\nimport "core";\n`, loader: "ts" }
+      : undefined,
   );
 }

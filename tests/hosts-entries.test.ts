@@ -64,6 +64,19 @@ describe("entries", () => {
     expect([...(await byPath("a cat sleeps on the sofa")).data]).toEqual(expected);
   });
 
+  it("node brings the shipped model, in 8 bits and near what was trained", async () => {
+    const { pipeline } = await entry("node");
+    using packed = await pipeline("feature-extraction");
+    using trained = await pipeline("feature-extraction", at("models/default-embedder"));
+    const texts = ["a cat sleeps on the sofa", "How is memory planned?", "Die Katze schläft.", "x"];
+    const [a, b] = [await packed(texts), await trained(texts)].map((v) => v.tolist() as number[][]);
+    for (const [i, row] of a.entries())
+      expect(
+        row.reduce((sum, x, c) => sum + x * b[i][c], 0),
+        texts[i],
+      ).toBeGreaterThan(0.997); // both have norm 1
+  });
+
   it("workers says what to give in place of the shipped model", async () => {
     const { pipeline } = await entry("workers");
     const error = await pipeline("feature-extraction").catch((e: Error) => e);

@@ -1,7 +1,7 @@
 /** wattention as built at `entry` (dist/host/node.js), in each of its dtypes and builds; two builds are compared by giving two entries. */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, relative, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { minilm, repository, work } from "../material.mjs";
@@ -62,7 +62,7 @@ export function shipped(entry = ours) {
     name: "wattention shipped model",
     group: "shipped",
     own: true,
-    files: () => shippedFiles(path),
+    files: () => [fileURLToPath(new URL("../shipped/default-embedder.safetensors", pathToFileURL(path)))],
     why_not: () => existsSync(path) || `${path} is absent`,
     async loadText() {
       const { pipeline } = await import(pathToFileURL(path));
@@ -74,13 +74,6 @@ export function shipped(entry = ours) {
       };
     },
   };
-}
-
-function shippedFiles(path) {
-  const folder = fileURLToPath(new URL("../../models/default-embedder", pathToFileURL(path)));
-  return readdirSync(folder, { recursive: true, withFileTypes: true })
-    .filter((entry) => entry.isFile() && !entry.name.endsWith(".md"))
-    .map((entry) => `${entry.parentPath}/${entry.name}`);
 }
 
 const packedFile = (path, dtype) =>

@@ -128,10 +128,11 @@ export const ops: { readonly [op: number]: OpInfo } = {
       const k = n.inputs.a!.cols / (n.attrs.heads ?? 1);
       const most = Math.max(Packed.cached, Packed.rows * k);
       const floats = 4 * (Packed.sums + Math.min(most, (size(n.rows) + Packed.rows - 1) * k) + Packed.slack);
-      // The same for every dtype: four rows of weights, then 2 bytes a number and 8 a row of activations.
+      // The same for every dtype: four rows of weights, then 8 bytes a row of activations and up to 2 a number.
       const whole = rowBytes(k, Format.q8);
-      const rows = Math.min(pad(size(n.rows)), Math.max(Quantized.cached / whole, 8));
-      return Math.max(floats, Quantized.sums + 4 * whole + rows * (2 * whole + 8));
+      const rows = Math.min(pad(size(n.rows)), Math.max(Math.ceil(Quantized.cached / whole), 8));
+      const packed = Math.min(2 * whole * rows, Math.max(Quantized.cached, 16 * whole));
+      return Math.max(floats, Quantized.sums + 4 * whole + 8 * rows + packed);
     },
     flops: (n, size) => (2 * size(n.rows) * n.cols * n.inputs.a!.cols) / (n.attrs.heads ?? 1),
   },

@@ -82,17 +82,25 @@ export class Weights implements Residents {
   ) {
     if (!Object.hasOwn(FORMATS, dtype)) throw new UnsupportedOptionError("dtype", dtype, Object.keys(FORMATS));
     const [product, table] = FORMATS[dtype];
-    const formats = new Map<Weight | Stack | Constant, Format>();
+    const uses = new Map<Weight | Stack | Constant, "product" | "table" | "other">();
     for (const n of nodes) {
       for (const [name, input] of Object.entries(n.inputs)) {
         const v = input && base(input);
         if (!v || v.kind === "node" || v.kind === "input") continue;
-        const small = v.kind === "constant" || v.rows < SMALL;
-        // A table that is also a projection (tied embeddings) lies once, in the format that serves both.
-        if (n.op === Op.matmul && name === "b") formats.set(v, small ? Format.panels : product);
-        else if (!formats.has(v)) formats.set(v, n.op === Op.embed && name === "table" && !small ? table : Format.rows);
+        // A table that is also a projection (tied embeddings) lies once, in the format that serves both; other ops read plain rows.
+        if (n.op === Op.matmul && name === "b") uses.set(v, "product");
+        else if (n.op === Op.embed && name === "table") uses.set(v, uses.get(v) ?? "table");
+        else if (uses.get(v) !== "product") uses.set(v, "other");
       }
     }
+    const formats = new Map(
+      Array.from(uses, ([v, use]) => {
+        const whole = v.kind === "constant" || v.rows < SMALL;
+        const format =
+          use === "product" ? (whole ? Format.panels : product) : whole || use === "other" ? Format.rows : table;
+        return [v, format];
+      }),
+    );
     let at = align(from);
     for (const v of [...formats.keys()].sort((a, b) => ORDER[a.kind] - ORDER[b.kind])) {
       if (this.#homes.has(v)) continue;
@@ -234,9 +242,9 @@ export class Weights implements Residents {
           else place(engine, landing, window, row, n, dtype);
         }
         row += n;
-        // What comes from memory never waits for anything, so the event loop is given its turn here.
+        // What comes from memory never waits for anything, so the event loop is given its turn here. Integers take 2 to 10 ms a window.
         this.#windows = (this.#windows + 1) % 32;
-        return this.#windows ? undefined : platform().pause();
+        return this.#windows && !quantized ? undefined : platform().pause();
       },
     };
   }

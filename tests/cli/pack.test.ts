@@ -82,9 +82,9 @@ describe("exit code 2, one line on standard error, for", () => {
     ["a pack to nowhere", ["pack"], "--output"],
     ["a pack by a name that loads as nothing", ["pack", "-o", at("x.bin")], ".safetensors"],
     ["a pack of two models", ["pack", "a", "--model", "b", "-o", at("x.safetensors")], "one of them"],
-    ["a pack as what is not", ["pack", "-o", at("x.safetensors"), "--dtype", "q5"], '"q4"'],
-    ["weights kept as what is not", ["embed", "a", "--dtype", "int8"], '"q8-exact"'],
-    ["the same of inspect", ["inspect", "--dtype", "int8"], '"q8-exact"'],
+    ["a pack as what is not", ["pack", embedder, "-o", at("x.safetensors"), "--dtype", "q5"], '"q4"'],
+    ["weights kept as what is not", ["embed", "a", "-m", embedder, "--dtype", "int8"], '"q8-exact"'],
+    ["the same of inspect", ["inspect", embedder, "--dtype", "int8"], '"q8-exact"'],
   ])("%s", async (_, args, says) => {
     const { code, stdout, stderr } = await wattention(args as string[]);
     expect([code, stdout]).toEqual([2, ""]);
@@ -98,6 +98,7 @@ it("a packed file in another dtype than asked for, or packed again: one line tha
   await wattention(["pack", embedder, "-o", file]);
   for (const [args, says] of [
     [["embed", "a", "-m", file, "--dtype", "q4"], 'supported: "q8"'],
+    [["inspect", file, "--dtype", "q4"], 'supported: "q8"'],
     [["pack", file, "-o", at("y.safetensors")], "packed already"],
   ] as const) {
     const { code, stderr } = await wattention(args);
