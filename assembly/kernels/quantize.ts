@@ -31,9 +31,11 @@ export function row_bytes(k: i32, format: i32): i32 {
   return min<i32>(32767, i32.MAX_VALUE / 127 / max(k, 1));
 }
 
-/** 1.5 · 2²³: added to a number under 2²², it leaves that number, rounded half to even, in the low bits; and these bits without it. */
-const ROUND: f32 = 12582912;
-const ROUND_BITS: i32 = 0x4b400000;
+/**
+ * 1.5 · 2²³: added to a number under 2²², it leaves that number, rounded half to even, in the low bits. Its own bits are then subtracted.
+ * In memory: a v128.const is built anew at each use (V8).
+ */
+const ROUND: usize = memory.data<f32>([12582912]);
 /** Set in the sum with ROUND only if that is inf or NaN. */
 const BAD: i32 = 0x20000000;
 
@@ -96,7 +98,7 @@ export function quantize_activations(out: usize, params: usize, x: usize, k: i32
   }
   // A range whose inverse overflows is as good as none.
   const inverse = f32x4.splat(range < 1e-33 ? 0 : levels / range), from = f32x4.splat(lo);
-  const round = f32x4.splat(ROUND), bits = i32x4.splat(ROUND_BITS), to = out, stride: usize = words ? 128 : 64;
+  const round = v128.load32_splat(ROUND), to = out, stride: usize = words ? 128 : 64;
   let bad = i32x4.splat(0);
   for (at = x; at < end; at += 64, out += stride) {
     const a = f32x4.add(f32x4.mul(f32x4.sub(v128.load(at), from), inverse), round);
@@ -104,12 +106,12 @@ export function quantize_activations(out: usize, params: usize, x: usize, k: i32
     const c = f32x4.add(f32x4.mul(f32x4.sub(v128.load(at, 32), from), inverse), round);
     const d = f32x4.add(f32x4.mul(f32x4.sub(v128.load(at, 48), from), inverse), round);
     bad = v128.or(bad, v128.or(v128.or(a, b), v128.or(c, d)));
-    put(out, i32x4.sub(a, bits), i32x4.sub(b, bits), i32x4.sub(c, bits), i32x4.sub(d, bits), words);
+    put(out, i32x4.sub(a, round), i32x4.sub(b, round), i32x4.sub(c, round), i32x4.sub(d, round), words);
   }
   for (let left = k - full; left > 0; left -= 4, at += 16) {
     const a = f32x4.add(f32x4.mul(f32x4.sub(v128.load(at), from), inverse), round);
     bad = v128.or(bad, v128.and(a, live(left)));
-    const n = i16x8.narrow_i32x4_s(v128.and(i32x4.sub(a, bits), live(left)), i32x4.splat(0));
+    const n = i16x8.narrow_i32x4_s(v128.and(i32x4.sub(a, round), live(left)), i32x4.splat(0));
     const place = (k - full - left) & -4;
     if (words) v128.store64_lane(out + (<usize>(place >> 3) << 6) + (<usize>(place & 7) << 1), n, 0);
     else v128.store32_lane(out + <usize>place, i8x16.narrow_i16x8_u(n, n), 0);
