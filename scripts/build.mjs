@@ -62,7 +62,14 @@ if (only !== "wasm") {
   });
   // The model that ships, as `wattention pack` makes it.
   mkdirSync("dist/shipped");
-  const packed = ["pack", "models/default-embedder", "--dtype", "q8", "-o", "dist/shipped/default-embedder.safetensors"];
+  const packed = [
+    "pack",
+    "models/default-embedder",
+    "--dtype",
+    "q8",
+    "-o",
+    "dist/shipped/default-embedder.safetensors",
+  ];
   execFileSync(process.execPath, ["dist/cli/main.js", ...packed], { stdio: ["ignore", "ignore", "inherit"] });
 }
 
