@@ -36,7 +36,9 @@ export function quantize_weights(out: usize, scales: usize, x: usize, scratch: u
     }
     let best: f32 = Infinity, scale: f32 = 0;
     if (finite && largest > 1e-30) {
-      for (let size = first_size(x, k, largest, format), worse = 0; worse < patience && size < last; size *= growth) {
+      let size = first_size(x, k, largest, format);
+      scale = largest / size; // squares of huge weights overflow: then it stays
+      for (let worse = 0; worse < patience && size < last; size *= growth) {
         const tried = largest / size, error = fill(scratch, x, k, tried, format, best);
         if (error < best) {
           best = error;

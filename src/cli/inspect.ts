@@ -104,6 +104,10 @@ export const inspect = command("inspect", "Say what a model is and what it needs
     const { progress_callback, ...load } = loading(o);
     const folder = await openModel(arg ?? given ?? platform().shippedModel(), load);
     const { packed } = folder;
+    if (packed && o.dtype && o.dtype !== packed.dtype) {
+      await folder.close?.();
+      throw new UnsupportedOptionError("dtype", o.dtype, [packed.dtype]);
+    }
     const read = (path: string) => readJson(folder, path, load.signal);
     const { st, added } = await sentenceModules(folder, load.signal);
     const prefix = added.prefix ?? "";

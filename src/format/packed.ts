@@ -11,7 +11,7 @@
 
 import { FormatError, throwIfAborted } from "../errors.ts";
 import type { ByteReader } from "../platform.ts";
-import { brief, parseJson } from "./read.ts";
+import { brief, parseJson, take } from "./read.ts";
 import type { Header, StreamOptions, TensorInfo } from "./safetensors.ts";
 
 export const FORMAT = "wattention";
@@ -84,12 +84,15 @@ export function openPacked(file: string, reader: ByteReader, { tensors, metadata
     close: () => reader.close(),
     async tokenizer() {
       if (!own || at) return;
-      const into = new Uint8Array(own.end);
-      await advance(own.end, (length) => into.subarray(at, at + length), {});
-      return into.subarray(0, size);
+      // Of a stream nobody knows the length: what its header tells of may never come.
+      const bytes = await take(reader, own.end, reader.size === undefined ? undefined : own.end);
+      at = bytes.length;
+      if (at < own.end) throw new FormatError(file, "ends within its tensors", start + at);
+      return bytes.subarray(0, size);
     },
     async read(place, view, options) {
       try {
+        if (at) options.onProgress?.(at);
         if (own) await advance(own.end, () => undefined, options);
         // What lies together in the file and in memory is read together.
         const spans: { to: number | undefined; begin: number; end: number }[] = [];

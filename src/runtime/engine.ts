@@ -154,6 +154,7 @@ export class Engine {
     // Who waits in the queue need not wait to learn that the wait is over.
     return new Promise((resolve, reject) => {
       const leave = () => started || reject(new AbortError(signal.reason));
+      if (signal.aborted) leave();
       signal.addEventListener("abort", leave, { once: true });
       done.then(resolve, reject).finally(() => signal.removeEventListener("abort", leave));
     });

@@ -98,6 +98,7 @@ it("a packed file in another dtype than asked for, or packed again: one line tha
   await wattention(["pack", embedder, "-o", file]);
   for (const [args, says] of [
     [["embed", "a", "-m", file, "--dtype", "q4"], 'supported: "q8"'],
+    [["inspect", file, "--dtype", "q4"], 'supported: "q8"'],
     [["pack", file, "-o", at("y.safetensors")], "packed already"],
   ] as const) {
     const { code, stderr } = await wattention(args);

@@ -312,6 +312,18 @@ describe("quantised weights", () => {
       }
   });
 
+  test("stand near what they were however large and small", () => {
+    for (const format of FORMATS)
+      for (const size of [1e-25, 1e15, 1e19, 1e30]) {
+        const r = random(3);
+        const [n, k] = [3, 100];
+        const w = Array.from({ length: n * k }, () => r.normal() * size);
+        const m = quantized(builds[0], w, n, k, format);
+        const off = w.reduce((e, v, i) => e + ((v - m.scales[Math.floor(i / k)] * m.q[i]) / size) ** 2, 0);
+        expect(off / w.reduce((e, v) => e + (v / size) ** 2, 0), `${size}`).toBeLessThan(0.05);
+      }
+  });
+
   test("are picked from tables", () => {
     const r = random(11);
     for (const { memory, exports } of builds)

@@ -17,6 +17,7 @@ import {
   type Model,
   type ModelOutputs,
   type ModelSource,
+  type Progress,
   pack,
   pipeline,
   plan,
@@ -256,6 +257,12 @@ describe("a packed file", () => {
     const seen: number[] = [];
     (await loadModel(file, { progress_callback: (p) => seen.push(p.loaded / p.total) })).dispose();
     expect(seen.at(-1)).toBe(1);
+    seen.length = 0;
+    // A task has read the tokenizer before.
+    const sentences = await pack(`${fixtures}embedders/bert-cls-dense`);
+    const progress_callback = ({ loaded, total }: Progress) => seen.push(loaded / total);
+    (await pipeline("feature-extraction", sentences, { progress_callback })).dispose();
+    expect(seen.at(-1)).toBe(1);
     const controller = new AbortController();
     const { signal } = controller;
     const loading = loadModel(file, { signal, progress_callback: () => controller.abort() });
@@ -272,6 +279,19 @@ describe("a packed file", () => {
     }
     await expect(pack(wide(), { dtype: "q5" as never })).rejects.toThrow(UnsupportedOptionError);
     await expect(pack(file)).rejects.toThrow("packed already");
+  });
+
+  it("that promises a tokenizer of terabytes takes no memory for it", async () => {
+    const file = await pack(`${fixtures}embedders/bert-cls-dense`);
+    const { tensors } = await readHeader(byteReader(file), "x");
+    const more = 2 ** 41;
+    const large = changed(file, (h) =>
+      h
+        .replace(/"data_offsets":\[(\d+),(\d+)\]/g, (_, a, b) => `"data_offsets":[${+a && +a + more},${+b + more}]`)
+        .replace(`"shape":[${tensors.get("tokenizer")!.end}]`, `"shape":[${tensors.get("tokenizer")!.end + more}]`),
+    );
+    const stream = new Blob([large as never]).stream();
+    await expect(pipeline("feature-extraction", stream)).rejects.toThrow(FormatError);
   });
 
   it("of another version says how to make it again", async () => {

@@ -54,7 +54,13 @@ it("a call that waits for its turn rejects as soon as it is aborted, and takes n
   setTimeout(() => controller.abort("enough"), 5);
   await Promise.all([first, second]);
   expect(events).toEqual(["second", "first"]);
-  // Nor does one that was aborted before it was called.
+  // So does one that was aborted before it was called.
+  events.length = 0;
+  const third = model.forward(inputs).then(note("third"));
+  await expect(model.forward(inputs, { signal })).rejects.toBeInstanceOf(AbortError);
+  events.push("fourth");
+  await third;
+  expect(events).toEqual(["fourth", "third"]);
   const run = vi.spyOn(engine, "run");
   await expect(model.forward(inputs, { signal })).rejects.toBeInstanceOf(AbortError);
   await model.forward({ input_ids: [[1, 2, 3]] });
@@ -80,6 +86,19 @@ it("loading aborts and reports progress over all bytes", async () => {
   const controller = new AbortController();
   const loading = loadModel(files, { signal: controller.signal, progress_callback: () => controller.abort() });
   await expect(loading).rejects.toBeInstanceOf(AbortError);
+});
+
+it("making integers of weights that are in memory gives the event loop a turn after each window", async () => {
+  let turns = 0;
+  let timer = setImmediate(function again() {
+    turns++;
+    timer = setImmediate(again);
+  });
+  const model = await loadModel(tinyBert({ hidden: 96, heads: 4, layers: 6, vocab: 100 }), { dtype: "q4" });
+  clearImmediate(timer);
+  const matrices = 6 * 6 + 3; // and the tables of words and positions, and the pooler
+  expect(turns).toBeGreaterThanOrEqual(matrices);
+  model.dispose();
 });
 
 it("what a clock says of short runs never makes a later run long: calls of the module stay few", async () => {

@@ -10,14 +10,16 @@ const gc = runInNewContext("gc") as () => void;
 const outputs = ["last_hidden_state"];
 
 it("the plan from headers, the plan of the loaded model and the memory after a run are one number", async () => {
-  for (const shape of [{ length: 5 }, { length: 64 }, { batch: 40, length: 33 }]) {
-    const model = await loadModel(tinyBert());
-    const { total } = model.plan(shape, outputs);
-    expect((await plan(tinyBert(), { ...shape, outputs })).total).toBe(total);
-    const input_ids = Array.from({ length: shape.batch ?? 1 }, () => new Array<number>(shape.length).fill(3));
-    await model.forward({ input_ids }, { outputs });
-    expect(model.session.engine.memory.bytes).toBe(total);
-  }
+  for (const dtype of ["f32", "q8", "q8-exact", "q4"] as const)
+    for (const shape of [{ length: 5 }, { length: 64 }, { batch: 40, length: 33 }]) {
+      const files = tinyBert({ hidden: 35, heads: 5 });
+      const model = await loadModel(files, { dtype });
+      const { total } = model.plan(shape, outputs);
+      expect((await plan(files, { ...shape, outputs, dtype })).total).toBe(total);
+      const input_ids = Array.from({ length: shape.batch ?? 1 }, () => new Array<number>(shape.length).fill(3));
+      await model.forward({ input_ids }, { outputs });
+      expect(model.session.engine.memory.bytes).toBe(total);
+    }
 });
 
 it("a run writes to the last page of its plan and to nothing behind it", async () => {

@@ -11,15 +11,18 @@ const POISONS = [0, 0xff, 0x7f];
 it("nothing that a run did not write itself reaches a result: models of odd widths", async () => {
   const input_ids = [[1, 2, 3], new Array<number>(29).fill(4), [7], [1, 2, 3, 4, 5, 6, 7]];
   const attention_mask = input_ids.map((row, b) => row.map((_, t) => +(b % 2 || t > 0)));
-  for (const [hidden, heads] of [
-    [15, 3],
-    [15, 5],
-    [9, 9],
-    [1, 1],
-    [35, 5],
-    [33, 1],
-  ]) {
-    const model = await loadModel(tinyBert({ hidden, heads }));
+  for (const [hidden, heads, dtype] of [
+    [15, 3, "f32"],
+    [15, 5, "f32"],
+    [9, 9, "f32"],
+    [1, 1, "f32"],
+    [35, 5, "f32"],
+    [33, 1, "f32"],
+    [35, 5, "q8"],
+    [33, 1, "q8-exact"],
+    [45, 3, "q4"],
+  ] as const) {
+    const model = await loadModel(tinyBert({ hidden, heads }), { dtype });
     const { memory } = model.session.engine;
     const { end } = model.session.layout;
     for (const inputs of [{ input_ids }, { input_ids, attention_mask }]) {
