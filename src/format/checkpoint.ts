@@ -2,6 +2,7 @@
 
 import { FormatError, InputError, MissingFileError, throwIfAborted } from "../errors.ts";
 import type { ByteReader } from "../platform.ts";
+import { FORMAT } from "./packed.ts";
 import { brief, readJson, safePath } from "./read.ts";
 import {
   type Header,
@@ -58,6 +59,8 @@ export async function openCheckpoint(
     const entry: (typeof files)[0] = { file, reader };
     files.push(entry);
     entry.header = opened?.header ?? (await readHeader(reader, file));
+    if (entry.header.metadata.format === FORMAT)
+      throw new FormatError(file, "is a packed model, which is given by the path or URL of this file");
     for (const info of entry.header.tensors.values()) {
       const other = tensors.get(info.name)?.file;
       if (other) throw new FormatError(file, `has the tensor "${brief(info.name)}", which ${other} has too`);

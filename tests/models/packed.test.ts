@@ -294,6 +294,15 @@ describe("a packed file", () => {
     await expect(pipeline("feature-extraction", stream)).rejects.toThrow(FormatError);
   });
 
+  it("in the place of a folder's weights says what it is", async () => {
+    const whole = at("whole");
+    mkdirSync(whole);
+    writeFileSync(join(whole, "config.json"), JSON.stringify(wide().config));
+    writeFileSync(join(whole, "model.safetensors"), bytes);
+    await expect(loadModel(whole)).rejects.toThrow("model.safetensors: is a packed model");
+    (await loadModel(join(whole, "model.safetensors"))).dispose();
+  });
+
   it("of another version says how to make it again", async () => {
     const error = await loadModel(changed(bytes, (h) => h.replace(`"version":"${VERSION}"`, '"version":"0"'))).catch(
       (e: unknown) => e,
