@@ -7,53 +7,73 @@ import { quantize_activations, row_bytes, unpack_q4, whole } from "./quantize";
 const ROWS: i32 = 4;
 const OUTPUTS: i32 = 4;
 
-/** Sums of four lanes of four vectors side by side. */
+/** What four outputs' pairs of sums add up to. */
 // @ts-ignore: decorator
 @inline function totals(sums: usize): v128 {
-  const a = v128.load(sums), b = v128.load(sums, 16), c = v128.load(sums, 32), d = v128.load(sums, 48);
-  const ab = i32x4.add(v128.shuffle<i32>(a, b, 0, 4, 1, 5), v128.shuffle<i32>(a, b, 2, 6, 3, 7));
-  const cd = i32x4.add(v128.shuffle<i32>(c, d, 0, 4, 1, 5), v128.shuffle<i32>(c, d, 2, 6, 3, 7));
+  const ab = v128.load(sums), cd = v128.load(sums, 16);
   return i32x4.add(v128.shuffle<i64>(ab, cd, 0, 2), v128.shuffle<i64>(ab, cd, 1, 3));
 }
 
-/** One tile's rows by `columns` outputs. Pointers are those of its first row and output. */
+/** Four outputs of a row, before the activation. */
+// @ts-ignore: decorator
+@inline function line(sums: usize, params: usize, scale: v128, sum: v128, base: v128): v128 {
+  const y = f32x4.mul(f32x4.convert_i32x4_s(totals(sums)), v128.load32_splat(params));
+  return f32x4.add(f32x4.mul(f32x4.add(y, f32x4.mul(v128.load32_splat(params, 4), sum)), scale), base);
+}
+
+// @ts-ignore: decorator
+@inline function put(out: usize, residual: usize, add: bool, y: v128): void {
+  v128.store(out, add ? f32x4.add(y, v128.load(residual)) : y);
+}
+
+/** Activates a row in place. */
+function activate_row(at: usize, columns: i32, activation: i32): void {
+  const end = at + (<usize>columns << 2);
+  if (activation == Activation.gelu) for (; at < end; at += 16) v128.store(at, gelu_short(v128.load(at)));
+  else for (; at < end; at += 16) v128.store(at, activate(v128.load(at), activation));
+}
+
+/**
+ * One tile's rows by `columns` outputs. Pointers are those of its first row and output.
+ *
+ * Activations have long chains of operations, which fill a core's queues and hold up the sums behind them: they come last, when only their
+ * like is around (a residual is added behind them and may lie in out: then they cannot).
+ */
 function pass(
-  out: usize, a: usize, w: usize, stride: usize, scales: usize, bias: usize, residual: usize, params: usize, sums: usize,
+  out: usize, a: usize, w: usize, scales: usize, bias: usize, residual: usize, params: usize, sums: usize,
   rows: i32, columns: i32, k: i32, so: usize, sr: usize, activation: i32, words: bool,
 ): void {
-  for (let column = 0; column < columns; column += OUTPUTS, w += stride << 2) {
+  const first = out, add = residual != 0;
+  memory.fill(sums + 128, 0, 128);
+  for (let column = 0; column < columns; column += OUTPUTS, w += <usize>k << 2) {
     if (rows == ROWS) {
-      if (words) {
-        exact_tile(sums, a, w, stride, k);
-        exact_tile(sums + 32, a, w + 2 * stride, stride, k);
-      } else {
-        tile(sums, a, w, stride, k);
-        tile(sums + 32, a, w + 2 * stride, stride, k);
-      }
+      if (words) exact_tile(sums, a, w, k);
+      else tile(sums, a, w, k);
     } else {
       for (let r = 0; r < rows; r++) {
-        if (words) exact_row(sums + (<usize>r << 6), a + (<usize>r << 4), w, stride, k);
-        else row(sums + (<usize>r << 6), a + (<usize>r << 4), w, stride, k);
+        if (words) exact_row(sums + (<usize>r << 5), a + (<usize>r << 4), w, k);
+        else row(sums + (<usize>r << 5), a + (<usize>r << 4), w, k);
       }
     }
+    // Written out for four rows, whatever the others hold: their chains of operations overlap.
     const scale = v128.load(scales), sum = v128.load(scales, 32), base = bias ? v128.load(bias) : f32x4.splat(0);
-    let to = out, add = residual, from = sums, own = params;
-    for (let r = 0; r < rows; r++, to += so, from += 64, own += 8) {
-      let y = f32x4.mul(f32x4.convert_i32x4_s(totals(from)), v128.load32_splat(own));
-      y = f32x4.mul(f32x4.add(y, f32x4.mul(v128.load32_splat(own, 4), sum)), scale);
-      y = f32x4.add(y, base);
-      y = activation == Activation.gelu ? gelu_short(y) : activate(y, activation);
-      if (residual) {
-        y = f32x4.add(y, v128.load(add));
-        add += sr;
-      }
-      v128.store(to, y);
+    let y0 = line(sums, params, scale, sum, base), y1 = line(sums + 32, params + 8, scale, sum, base);
+    let y2 = line(sums + 64, params + 16, scale, sum, base), y3 = line(sums + 96, params + 24, scale, sum, base);
+    if (add && activation) {
+      v128.store(sums, y0); v128.store(sums, y1, 16); v128.store(sums, y2, 32); v128.store(sums, y3, 48);
+      activate_row(sums, 16, activation);
+      y0 = v128.load(sums); y1 = v128.load(sums, 16); y2 = v128.load(sums, 32); y3 = v128.load(sums, 48);
     }
+    put(out, residual, add, y0);
+    if (rows > 1) put(out + so, residual + sr, add, y1);
+    if (rows > 2) put(out + 2 * so, residual + 2 * sr, add, y2);
+    if (rows > 3) put(out + 3 * so, residual + 3 * sr, add, y3);
     out += 16;
     if (bias) bias += 16;
-    if (residual) residual += 16;
+    if (add) residual += 16;
     scales += column & 4 ? 48 : 16;
   }
+  if (activation && !add) for (let r = 0; r < rows; r++) activate_row(first + <usize>r * so, columns, activation);
 }
 
 /**
@@ -97,7 +117,7 @@ export function matmul_quantized(
         const own = params + (<usize>i << 3), place = <usize>(first + i), left = min(ROWS, count - i);
         const offset = <usize>group << 2, to = out + place * so + offset, add = residual ? residual + place * sr + offset : 0;
         const from = packed + <usize>i * width, table = scales + (<usize>(group >> 3) << 6) + (<usize>(group & 4) << 2);
-        pass(to, from, w, step, table, bias ? bias + offset : 0, add, own, scratch, left, columns, last_k, so, sr, activation, words);
+        pass(to, from, w, table, bias ? bias + offset : 0, add, own, scratch, left, columns, last_k, so, sr, activation, words);
       }
     }
     // Outputs come four at a time, rows of out are whole to eight.

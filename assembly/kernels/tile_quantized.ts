@@ -1,9 +1,10 @@
 import { Quantized } from "../../src/graph/op";
 
 /**
- * Tiles of integer dot products: sums[row][output] are vectors of four i32 whose lanes add up to Σ u·q.
+ * Tiles of integer dot products Σ u·q of four outputs: sums[row][pair of outputs] are vectors of four i32, of which two (0 and 2, 1 and 3)
+ * are still to be added, as `pair` leaves them.
  *
- * a: four rows of activations interleaved by vectors of 16 bytes. w: rows of bytes, `stride` apart. k a multiple of 32.
+ * a: four rows of activations interleaved by vectors of 16 bytes. w: four rows of k bytes. k a multiple of 32.
  */
 
 const ONES: usize = memory.data<i16>([1, 1, 1, 1, 1, 1, 1, 1]);
@@ -24,59 +25,83 @@ const ONES: usize = memory.data<i16>([1, 1, 1, 1, 1, 1, 1, 1]);
   return i32x4.dot_i16x8_s(sum, ones);
 }
 
+/** Two outputs' sums side by side. */
+// @ts-ignore: decorator
+@inline function pair(a: v128, b: v128): v128 {
+  return i32x4.add(v128.shuffle<i32>(a, b, 0, 4, 1, 5), v128.shuffle<i32>(a, b, 2, 6, 3, 7));
+}
+
 /**
- * Four rows by two outputs in 16-bit chains of Quantized.chain k, for q8 and q4: sums of output o at `sums` + 16 o, rows 64 bytes apart.
- * Two 16-bit additions and dots keep an x64 core's vector ports busier than widening each product does (docs/decisions/0010).
+ * Four rows by four outputs, two at a time, in 16-bit chains of Quantized.chain k, for q8 and q4. `sums` has 128 bytes more for what chains
+ * came to, zeros if there is one only. Two 16-bit additions and dots keep an x64 core's vector ports busier than widening each product does
+ * (docs/decisions/0010).
  */
-export function tile(sums: usize, a: usize, w: usize, stride: usize, k: i32): void {
+export function tile(sums: usize, a: usize, w: usize, k: i32): void {
   if (!ASC_FEATURE_RELAXED_SIMD) return;
-  if (fused) return fused_tile(sums, a, w, stride, k);
-  const ones = v128.load(ONES), start = w, last = w + <usize>k;
-  let v = w + stride;
-  while (w < last) {
-    const first = w == start, end = min(w + Quantized.chain, last);
-    let p = v128.load(w), q = v128.load(v);
-    let x = v128.load(a), c00 = begin(p, x), c01 = begin(q, x);
-    x = v128.load(a, 16); let c10 = begin(p, x), c11 = begin(q, x);
-    x = v128.load(a, 32); let c20 = begin(p, x), c21 = begin(q, x);
-    x = v128.load(a, 48); let c30 = begin(p, x), c31 = begin(q, x);
-    p = v128.load(w, 16); q = v128.load(v, 16);
-    x = v128.load(a, 64); c00 = dot(p, x, c00); c01 = dot(q, x, c01);
-    x = v128.load(a, 80); c10 = dot(p, x, c10); c11 = dot(q, x, c11);
-    x = v128.load(a, 96); c20 = dot(p, x, c20); c21 = dot(q, x, c21);
-    x = v128.load(a, 112); c30 = dot(p, x, c30); c31 = dot(q, x, c31);
-    w += 32; v += 32; a += 128;
-    for (; w < end; w += 32, v += 32, a += 128) {
+  if (fused) return fused_tile(sums, a, w, k);
+  const ones = v128.load(ONES), parts = sums + 128, rows = a;
+  let c00: v128, c01: v128, c10: v128, c11: v128, c20: v128, c21: v128, c30: v128, c31: v128, p: v128, q: v128, x: v128;
+  for (const end = sums + 32; sums < end; sums += 16) {
+    let v = w + <usize>k, left = k;
+    for (a = rows; ; left -= Quantized.chain) {
+      const last = w + <usize>min(left, Quantized.chain);
       p = v128.load(w); q = v128.load(v);
-      x = v128.load(a); c00 = dot(p, x, c00); c01 = dot(q, x, c01);
-      x = v128.load(a, 16); c10 = dot(p, x, c10); c11 = dot(q, x, c11);
-      x = v128.load(a, 32); c20 = dot(p, x, c20); c21 = dot(q, x, c21);
-      x = v128.load(a, 48); c30 = dot(p, x, c30); c31 = dot(q, x, c31);
+      x = v128.load(a); c00 = begin(p, x); c01 = begin(q, x);
+      x = v128.load(a, 16); c10 = begin(p, x); c11 = begin(q, x);
+      x = v128.load(a, 32); c20 = begin(p, x); c21 = begin(q, x);
+      x = v128.load(a, 48); c30 = begin(p, x); c31 = begin(q, x);
       p = v128.load(w, 16); q = v128.load(v, 16);
       x = v128.load(a, 64); c00 = dot(p, x, c00); c01 = dot(q, x, c01);
       x = v128.load(a, 80); c10 = dot(p, x, c10); c11 = dot(q, x, c11);
       x = v128.load(a, 96); c20 = dot(p, x, c20); c21 = dot(q, x, c21);
       x = v128.load(a, 112); c30 = dot(p, x, c30); c31 = dot(q, x, c31);
+      w += 32; v += 32; a += 128;
+      for (; w < last; w += 32, v += 32, a += 128) {
+        p = v128.load(w); q = v128.load(v);
+        x = v128.load(a); c00 = dot(p, x, c00); c01 = dot(q, x, c01);
+        x = v128.load(a, 16); c10 = dot(p, x, c10); c11 = dot(q, x, c11);
+        x = v128.load(a, 32); c20 = dot(p, x, c20); c21 = dot(q, x, c21);
+        x = v128.load(a, 48); c30 = dot(p, x, c30); c31 = dot(q, x, c31);
+        p = v128.load(w, 16); q = v128.load(v, 16);
+        x = v128.load(a, 64); c00 = dot(p, x, c00); c01 = dot(q, x, c01);
+        x = v128.load(a, 80); c10 = dot(p, x, c10); c11 = dot(q, x, c11);
+        x = v128.load(a, 96); c20 = dot(p, x, c20); c21 = dot(q, x, c21);
+        x = v128.load(a, 112); c30 = dot(p, x, c30); c31 = dot(q, x, c31);
+      }
+      if (left <= Quantized.chain) break;
+      if (left == k) {
+        v128.store(parts, ended(c00, ones)); v128.store(parts, ended(c01, ones), 16);
+        v128.store(parts, ended(c10, ones), 32); v128.store(parts, ended(c11, ones), 48);
+        v128.store(parts, ended(c20, ones), 64); v128.store(parts, ended(c21, ones), 80);
+        v128.store(parts, ended(c30, ones), 96); v128.store(parts, ended(c31, ones), 112);
+      } else {
+        v128.store(parts, i32x4.add(ended(c00, ones), v128.load(parts)));
+        v128.store(parts, i32x4.add(ended(c01, ones), v128.load(parts, 16)), 16);
+        v128.store(parts, i32x4.add(ended(c10, ones), v128.load(parts, 32)), 32);
+        v128.store(parts, i32x4.add(ended(c11, ones), v128.load(parts, 48)), 48);
+        v128.store(parts, i32x4.add(ended(c20, ones), v128.load(parts, 64)), 64);
+        v128.store(parts, i32x4.add(ended(c21, ones), v128.load(parts, 80)), 80);
+        v128.store(parts, i32x4.add(ended(c30, ones), v128.load(parts, 96)), 96);
+        v128.store(parts, i32x4.add(ended(c31, ones), v128.load(parts, 112)), 112);
+      }
     }
-    if (first) {
-      v128.store(sums, ended(c00, ones)); v128.store(sums, ended(c01, ones), 16);
-      v128.store(sums, ended(c10, ones), 64); v128.store(sums, ended(c11, ones), 80);
-      v128.store(sums, ended(c20, ones), 128); v128.store(sums, ended(c21, ones), 144);
-      v128.store(sums, ended(c30, ones), 192); v128.store(sums, ended(c31, ones), 208);
-    } else {
-      v128.store(sums, i32x4.add(ended(c00, ones), v128.load(sums))); v128.store(sums, i32x4.add(ended(c01, ones), v128.load(sums, 16)), 16);
-      v128.store(sums, i32x4.add(ended(c10, ones), v128.load(sums, 64)), 64); v128.store(sums, i32x4.add(ended(c11, ones), v128.load(sums, 80)), 80);
-      v128.store(sums, i32x4.add(ended(c20, ones), v128.load(sums, 128)), 128); v128.store(sums, i32x4.add(ended(c21, ones), v128.load(sums, 144)), 144);
-      v128.store(sums, i32x4.add(ended(c30, ones), v128.load(sums, 192)), 192); v128.store(sums, i32x4.add(ended(c31, ones), v128.load(sums, 208)), 208);
-    }
+    x = pair(i32x4.add(ended(c00, ones), v128.load(parts)), i32x4.add(ended(c01, ones), v128.load(parts, 16)));
+    v128.store(sums, x);
+    x = pair(i32x4.add(ended(c10, ones), v128.load(parts, 32)), i32x4.add(ended(c11, ones), v128.load(parts, 48)));
+    v128.store(sums, x, 32);
+    x = pair(i32x4.add(ended(c20, ones), v128.load(parts, 64)), i32x4.add(ended(c21, ones), v128.load(parts, 80)));
+    v128.store(sums, x, 64);
+    x = pair(i32x4.add(ended(c30, ones), v128.load(parts, 96)), i32x4.add(ended(c31, ones), v128.load(parts, 112)));
+    v128.store(sums, x, 96);
+    w = v;
   }
 }
 
 /** One row by four outputs: the same sums. */
-export function row(sums: usize, a: usize, w: usize, stride: usize, k: i32): void {
+export function row(sums: usize, a: usize, w: usize, k: i32): void {
   if (!ASC_FEATURE_RELAXED_SIMD) return;
   const ones = v128.load(ONES), last = w + <usize>k;
-  let w1 = w + stride, w2 = w1 + stride, w3 = w2 + stride;
+  let w1 = w + <usize>k, w2 = w1 + <usize>k, w3 = w2 + <usize>k;
   let s0 = i32x4.splat(0), s1 = s0, s2 = s0, s3 = s0;
   while (w < last) {
     const end = min(w + Quantized.chain, last);
@@ -91,7 +116,7 @@ export function row(sums: usize, a: usize, w: usize, stride: usize, k: i32): voi
     s0 = i32x4.add(s0, i32x4.dot_i16x8_s(c0, ones)); s1 = i32x4.add(s1, i32x4.dot_i16x8_s(c1, ones));
     s2 = i32x4.add(s2, i32x4.dot_i16x8_s(c2, ones)); s3 = i32x4.add(s3, i32x4.dot_i16x8_s(c3, ones));
   }
-  v128.store(sums, s0); v128.store(sums, s1, 16); v128.store(sums, s2, 32); v128.store(sums, s3, 48);
+  v128.store(sums, pair(s0, s1)); v128.store(sums, pair(s2, s3), 16);
 }
 
 /** Whether `tile` takes the dot product that adds to 32 bits. */
@@ -111,19 +136,24 @@ export function fuse_dots(on: bool): void {
   return i32x4.relaxed_dot_i8x16_i7x16_add_s(w, a, sum);
 }
 
-function fused_tile(sums: usize, a: usize, w: usize, stride: usize, k: i32): void {
+function fused_tile(sums: usize, a: usize, w: usize, k: i32): void {
   if (!ASC_FEATURE_RELAXED_SIMD) return;
-  let c00 = i32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00;
-  let v = w + stride;
-  for (const end = w + <usize>k; w < end; w += 16, v += 16, a += 64) {
-    const p = v128.load(w), q = v128.load(v);
-    let x = v128.load(a); c00 = quad(p, x, c00); c01 = quad(q, x, c01);
-    x = v128.load(a, 16); c10 = quad(p, x, c10); c11 = quad(q, x, c11);
-    x = v128.load(a, 32); c20 = quad(p, x, c20); c21 = quad(q, x, c21);
-    x = v128.load(a, 48); c30 = quad(p, x, c30); c31 = quad(q, x, c31);
+  const rows = a;
+  for (const end = sums + 32; sums < end; sums += 16) {
+    let c00 = i32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00;
+    a = rows;
+    let v = w + <usize>k;
+    for (const last = v; w < last; w += 16, v += 16, a += 64) {
+      const p = v128.load(w), q = v128.load(v);
+      let x = v128.load(a); c00 = quad(p, x, c00); c01 = quad(q, x, c01);
+      x = v128.load(a, 16); c10 = quad(p, x, c10); c11 = quad(q, x, c11);
+      x = v128.load(a, 32); c20 = quad(p, x, c20); c21 = quad(q, x, c21);
+      x = v128.load(a, 48); c30 = quad(p, x, c30); c31 = quad(q, x, c31);
+    }
+    v128.store(sums, pair(c00, c01)); v128.store(sums, pair(c10, c11), 32);
+    v128.store(sums, pair(c20, c21), 64); v128.store(sums, pair(c30, c31), 96);
+    w = v;
   }
-  v128.store(sums, c00); v128.store(sums, c01, 16); v128.store(sums, c10, 64); v128.store(sums, c11, 80);
-  v128.store(sums, c20, 128); v128.store(sums, c21, 144); v128.store(sums, c30, 192); v128.store(sums, c31, 208);
 }
 
 /** Eight activations of 16 bits with eight weights. */
@@ -132,34 +162,37 @@ function fused_tile(sums: usize, a: usize, w: usize, stride: usize, k: i32): voi
   return i32x4.add(sum, i32x4.dot_i16x8_s(a, w));
 }
 
-/** As `tile` with activations of 16 bits: for q8_exact, and for all formats in the build without relaxed SIMD, where it gives the same integers. */
-export function exact_tile(sums: usize, a: usize, w: usize, stride: usize, k: i32): void {
-  let c00 = i32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00;
-  let v = w + stride;
-  for (const end = w + <usize>k; w < end; w += 16, v += 16, a += 128) {
-    let p = v128.load_ext<i8>(w), q = v128.load_ext<i8>(v);
-    let x = v128.load(a); c00 = wide(p, x, c00); c01 = wide(q, x, c01);
-    x = v128.load(a, 16); c10 = wide(p, x, c10); c11 = wide(q, x, c11);
-    x = v128.load(a, 32); c20 = wide(p, x, c20); c21 = wide(q, x, c21);
-    x = v128.load(a, 48); c30 = wide(p, x, c30); c31 = wide(q, x, c31);
-    p = v128.load_ext<i8>(w, 8); q = v128.load_ext<i8>(v, 8);
-    x = v128.load(a, 64); c00 = wide(p, x, c00); c01 = wide(q, x, c01);
-    x = v128.load(a, 80); c10 = wide(p, x, c10); c11 = wide(q, x, c11);
-    x = v128.load(a, 96); c20 = wide(p, x, c20); c21 = wide(q, x, c21);
-    x = v128.load(a, 112); c30 = wide(p, x, c30); c31 = wide(q, x, c31);
+/**
+ * As `tile` with activations of 16 bits: for q8_exact, and for all formats in the build without relaxed SIMD, where it gives the same
+ * integers. Steps as short as can be: engines that place loads first (V8 before 12) would run out of registers.
+ */
+export function exact_tile(sums: usize, a: usize, w: usize, k: i32): void {
+  const rows = a;
+  for (const end = sums + 32; sums < end; sums += 16) {
+    let c00 = i32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00;
+    a = rows;
+    let v = w + <usize>k;
+    for (const last = v; w < last; w += 8, v += 8, a += 64) {
+      const p = v128.load_ext<i8>(w), q = v128.load_ext<i8>(v);
+      let x = v128.load(a); c00 = wide(p, x, c00); c01 = wide(q, x, c01);
+      x = v128.load(a, 16); c10 = wide(p, x, c10); c11 = wide(q, x, c11);
+      x = v128.load(a, 32); c20 = wide(p, x, c20); c21 = wide(q, x, c21);
+      x = v128.load(a, 48); c30 = wide(p, x, c30); c31 = wide(q, x, c31);
+    }
+    v128.store(sums, pair(c00, c01)); v128.store(sums, pair(c10, c11), 32);
+    v128.store(sums, pair(c20, c21), 64); v128.store(sums, pair(c30, c31), 96);
+    w = v;
   }
-  v128.store(sums, c00); v128.store(sums, c01, 16); v128.store(sums, c10, 64); v128.store(sums, c11, 80);
-  v128.store(sums, c20, 128); v128.store(sums, c21, 144); v128.store(sums, c30, 192); v128.store(sums, c31, 208);
 }
 
 /** As `row` with activations of 16 bits. */
-export function exact_row(sums: usize, a: usize, w: usize, stride: usize, k: i32): void {
-  let w1 = w + stride, w2 = w1 + stride, w3 = w2 + stride;
+export function exact_row(sums: usize, a: usize, w: usize, k: i32): void {
+  let w1 = w + <usize>k, w2 = w1 + <usize>k, w3 = w2 + <usize>k;
   let c0 = i32x4.splat(0), c1 = c0, c2 = c0, c3 = c0;
   for (const end = w + <usize>k; w < end; w += 8, w1 += 8, w2 += 8, w3 += 8, a += 64) {
     const x = v128.load(a);
     c0 = wide(v128.load_ext<i8>(w), x, c0); c1 = wide(v128.load_ext<i8>(w1), x, c1);
     c2 = wide(v128.load_ext<i8>(w2), x, c2); c3 = wide(v128.load_ext<i8>(w3), x, c3);
   }
-  v128.store(sums, c0); v128.store(sums, c1, 16); v128.store(sums, c2, 32); v128.store(sums, c3, 48);
+  v128.store(sums, pair(c0, c1)); v128.store(sums, pair(c2, c3), 16);
 }
