@@ -1,9 +1,9 @@
-import { MissingFileError, UnsupportedOptionError } from "../errors.ts";
+import { FormatError, MissingFileError, UnsupportedOptionError } from "../errors.ts";
 import { type Checkpoint, openCheckpoint } from "../format/checkpoint.ts";
 import { Config } from "../format/config.ts";
 import { openModel } from "../format/open.ts";
 import type { Packed } from "../format/packed.ts";
-import { readJson } from "../format/read.ts";
+import { brief, readJson } from "../format/read.ts";
 import type { ModelFolder, ModelSource, SourceOptions } from "../format/source.ts";
 import type { Outputs } from "../graph/fuse.ts";
 import { type Dims, Graph, type Shapes, type Value } from "../graph/graph.ts";
@@ -17,7 +17,7 @@ import {
 } from "../runtime/batch.ts";
 import { BASE, type EngineOptions } from "../runtime/engine.ts";
 import { Layout, type MemoryPlan, type Profiled, Session } from "../runtime/session.ts";
-import type { WeightDtype } from "../runtime/weights.ts";
+import { isDtype, type WeightDtype } from "../runtime/weights.ts";
 import { Tensor } from "../tensor.ts";
 import { architectureOf } from "./registry.ts";
 
@@ -84,7 +84,10 @@ export async function open(
     const config = new Config(json);
     const found = await architectureOf(config);
     const { architecture } = found;
-    if (packed && dtype && dtype !== packed.dtype) throw new UnsupportedOptionError("dtype", dtype, [packed.dtype]);
+    if (packed && !isDtype(packed.dtype))
+      throw new FormatError(packed.file, `is packed in an unknown dtype "${brief(packed.dtype)}"`);
+    if (packed && dtype !== undefined && dtype !== packed.dtype)
+      throw new UnsupportedOptionError("dtype", dtype, [packed.dtype]);
     if (!packed) checkpoints.push(renamed(await openCheckpoint(folder, { signal, prefix }), today));
     for (const module of packed ? [] : (modules ?? [])) {
       const checkpoint = await openCheckpoint(folder, { signal, prefix: module });

@@ -22,6 +22,8 @@ const FORMATS: { readonly [D in WeightDtype]: [product: Format, table: Format] }
   q4: [Format.q4, Format.q4],
 };
 
+export const isDtype = (name: string): name is WeightDtype => Object.hasOwn(FORMATS, name);
+
 /** Matrices of fewer rows stay f32: classifiers and the like, which decide an answer and weigh nothing. */
 const SMALL = 32;
 
@@ -80,7 +82,7 @@ export class Weights implements Residents {
     readonly from: number,
     dtype: WeightDtype = "f32",
   ) {
-    if (!Object.hasOwn(FORMATS, dtype)) throw new UnsupportedOptionError("dtype", dtype, Object.keys(FORMATS));
+    if (!isDtype(dtype)) throw new UnsupportedOptionError("dtype", dtype, Object.keys(FORMATS));
     const [product, table] = FORMATS[dtype];
     const uses = new Map<Weight | Stack | Constant, "product" | "table" | "other">();
     for (const n of nodes) {

@@ -303,6 +303,12 @@ describe("a packed file", () => {
     (await loadModel(join(whole, "model.safetensors"))).dispose();
   });
 
+  it("of a dtype that nobody knows is what is wrong", async () => {
+    const file = changed(bytes, (h) => h.replace('"dtype":"q8"', '"dtype":"q9"'));
+    await expect(loadModel(file)).rejects.toThrow(FormatError);
+    await expect(loadModel(file)).rejects.toThrow('unknown dtype "q9"');
+  });
+
   it("of another version says how to make it again", async () => {
     const error = await loadModel(changed(bytes, (h) => h.replace(`"version":"${VERSION}"`, '"version":"0"'))).catch(
       (e: unknown) => e,

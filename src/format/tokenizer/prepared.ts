@@ -16,7 +16,7 @@ import { Word } from "./word.ts";
  */
 export const MAGIC = 0x4b4f5457;
 export const VERSION = 1;
-export const SECTIONS = 7;
+const SECTIONS = 7;
 export const HEAD = 8 + 4 * SECTIONS;
 export const MOST = 64;
 /** Bytes of a token: what a lookup of the longest that begins a text may have to try. */
