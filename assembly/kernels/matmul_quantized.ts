@@ -7,6 +7,19 @@ import { quantize_activations, row_bytes, unpack_q4, whole } from "./quantize";
 const ROWS: i32 = 4;
 const OUTPUTS: i32 = 4;
 
+/**
+ * Reads every line of what the first tile would otherwise fetch as it goes, in two runs at once that end with each row: one long run
+ * comes from a third-level cache several times as fast (16 rows by k = 1536: 95 GFLOP/s without, 130 with). The result is of no use, but
+ * keeps engines from leaving the reads out.
+ */
+function sweep(at: usize, bytes: i32): i32 {
+  let seen = 0;
+  for (const end = at + <usize>bytes; at + 256 <= end; at += 256) {
+    seen |= load<i32>(at) | load<i32>(at, 64) | load<i32>(at, 128) | load<i32>(at, 192);
+  }
+  return seen;
+}
+
 /** What four outputs' pairs of sums add up to. */
 // @ts-ignore: decorator
 @inline function totals(sums: usize): v128 {
@@ -113,6 +126,7 @@ export function matmul_quantized(
         w = unpacked;
       }
       const columns = min(span, n - group);
+      if (count >= ROWS) store<i32>(scratch, sweep(w, columns * <i32>step));
       for (let i = 0; i < count; i += ROWS) {
         const own = params + (<usize>i << 3), place = <usize>(first + i), left = min(ROWS, count - i);
         const offset = <usize>group << 2, to = out + place * so + offset, add = residual ? residual + place * sr + offset : 0;
