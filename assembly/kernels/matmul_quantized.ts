@@ -126,7 +126,7 @@ export function matmul_quantized(
         w = unpacked;
       }
       const columns = min(span, n - group);
-      if (count >= ROWS) store<i32>(scratch, sweep(w, columns * <i32>step));
+      if (count > ROWS) store<i32>(scratch, sweep(w, columns * <i32>step));
       for (let i = 0; i < count; i += ROWS) {
         const own = params + (<usize>i << 3), place = <usize>(first + i), left = min(ROWS, count - i);
         const offset = <usize>group << 2, to = out + place * so + offset, add = residual ? residual + place * sr + offset : 0;
