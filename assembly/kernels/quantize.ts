@@ -6,7 +6,7 @@ import { live } from "./rows";
  *
  *   x · W[n] = scale[n] · (step · Σ u·q + lo · Σ q),    Σ q kept beside the scale.
  *
- * q8: u in 0 … 127, q in -127 … 127 such that the q of one sign in one lane of a chain (24 products: k = 16i + 2j and 16i + 2j + 1 of 192
+ * q8: u in 0 … 127, q in -127 … 127 such that the q of one sign in one lane of a chain (16 products: k = 16i + 2j and 16i + 2j + 1 of 128
  *   k) sum up to 258 at most. So no sum of a chain leaves 16 bits whatever the activations are (258 · 127 = 32766), and i8 · u7 dot
  *   products with 16-bit results, "relaxed" or not, have one possible value.
  * q8_exact: u symmetric in 16 bits, |u| ≤ most_exact(k), lo = 0; q in -127 … 127. 127 · k · most_exact(k) < 2³¹.

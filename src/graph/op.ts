@@ -87,7 +87,7 @@ export const enum Quantized {
   /** Numbers of a row are rounded up to whole vectors. */
   step = 32,
   /** k of one chain of sums in 16 bits, and the most that its weights of one sign may sum up to: 258 · 127 < 2¹⁵ (q8, q4). */
-  chain = 192,
+  chain = 128,
   bound = 258,
   /** Bytes of scale and sum of one row: [n/8][scale, sum][8] f32. */
   scales = 8,

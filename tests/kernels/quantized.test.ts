@@ -205,7 +205,7 @@ describe("quantised matmul", () => {
             for (let i = 0; i < k; i++) {
               if (i % Quantized.chain === 0) lanes.fill(0);
               const lane = (i % 16) >> 1;
-              // 127, 127 and 4 of each lane's 24: the two largest share one pair, whose sum must not saturate.
+              // 127, 127 and 4 of each lane's 16: the two largest share one pair, whose sum must not saturate.
               const size = format === Format.q8_exact ? 127 : Math.min(127, Quantized.bound - lanes[lane]);
               lanes[lane] += size;
               for (let r = 0; r < n; r++) bytes[r * rowBytes(k, format) + i] = sign * size;
