@@ -95,10 +95,11 @@ function pass(
  * over them at a time.
  *
  * b: rows of row_bytes(k, format), scales [n/8][scale, Σ q][8] f32, both up to n rounded up to 8 (zeros there). bias, residual, out and
- * strides as in matmul. The sums of integers are exact (bounds in quantize.ts) for k < 2¹⁷, so neither tiles nor their order can show; then
- * f32 without fused operations: the same bits in every build. They are under 2²⁴ in q8 for k ≤ 2¹⁰·2 and rounded once beyond.
+ * strides as in matmul. The sums of integers are exact (bounds in quantize.ts) for k < 2¹⁷, so neither tiles nor their order can show; in q8 they
+ * are under 2²⁴ for k ≤ 8192, where f32 holds them, and are rounded once beyond. Then f32 without fused operations: the same bits in every
+ * build, but for activations, whose polynomials have them.
  *
- * scratch: Quantized.sums bytes, four rows of b as bytes, step and lo of the block's rows, the block. Up to 60 bytes behind a row of a are
+ * scratch: Quantized.sums bytes, four rows of b as bytes, step and lo of the block's rows, the block. Up to 12 bytes behind a row of a are
  * read, and what they hold reaches no result.
  */
 export function matmul_quantized(
