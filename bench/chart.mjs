@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const WIDTH = 820;
-const LEFT = 240;
+const LEFT = 260;
 const RIGHT = 150;
 const BAR = 16;
 const STEP = 22;
