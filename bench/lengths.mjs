@@ -24,7 +24,7 @@ export async function measureLengths(peers, lengths, pace, chosen) {
     const ids = textOfLength(length);
     const runs = peers.map((one) => () => one.loaded.run(ids));
     const samples = await interleave(runs, pace);
-    const reference = await peers.find((one) => one.exact ?? true).loaded.run(ids);
+    const reference = await (peers.find((one) => one.exact ?? true) ?? peers[0]).loaded.run(ids); // to the first where none is f32
     for (const [p, one] of peers.entries()) {
       const baseline = baselineOf(one, peers, chosen);
       const base = samples[peers.indexOf(baseline)];
