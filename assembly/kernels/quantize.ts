@@ -27,7 +27,7 @@ export function row_bytes(k: i32, format: i32): i32 {
 
 /** The largest |u| of q8_exact. */
 // @ts-ignore: decorator
-@inline export function most_exact(k: i32): i32 {
+@inline function most_exact(k: i32): i32 {
   return min<i32>(32767, i32.MAX_VALUE / 127 / max(k, 1));
 }
 
@@ -58,7 +58,7 @@ const BAD: i32 = 0x20000000;
   return max<f32>(f32x4.extract_lane(v, 0), f32x4.extract_lane(v, 1));
 }
 
-/** Sixteen rounded numbers (as ROUND left them) as bytes or as words. Lanes of `next` words lie one vector row (64 bytes) on. */
+/** Sixteen rounded numbers (as ROUND left them) as bytes or as words. The second vector of words lies behind those of the other rows. */
 // @ts-ignore: decorator
 @inline function put(out: usize, a: v128, b: v128, c: v128, d: v128, words: bool): void {
   const low = i16x8.narrow_i32x4_s(a, b), high = i16x8.narrow_i32x4_s(c, d);

@@ -11,12 +11,12 @@ const ONES: usize = memory.data<i16>([1, 1, 1, 1, 1, 1, 1, 1]);
 
 /** Eight sums of two products of i8 (w) and u7 (a): |sum| ≤ 2 · 127 · 127 fits 16 bits, so this has one possible result. */
 // @ts-ignore: decorator
-@inline function dot(w: v128, a: v128, sum: v128): v128 {
-  return i16x8.add(sum, i16x8.relaxed_dot_i8x16_i7x16_s(w, a));
-}
-// @ts-ignore: decorator
 @inline function begin(w: v128, a: v128): v128 {
   return i16x8.relaxed_dot_i8x16_i7x16_s(w, a);
+}
+// @ts-ignore: decorator
+@inline function dot(w: v128, a: v128, sum: v128): v128 {
+  return i16x8.add(sum, begin(w, a));
 }
 
 /** Ends a chain: what its pairs of sums add up to. */
@@ -33,12 +33,11 @@ const ONES: usize = memory.data<i16>([1, 1, 1, 1, 1, 1, 1, 1]);
 
 /**
  * Four rows by four outputs, two at a time, in 16-bit chains of Quantized.chain k, for q8 and q4. `sums` has 128 bytes more for what chains
- * came to, zeros if there is one only. Two 16-bit additions and dots keep an x64 core's vector ports busier than widening each product does
- * (docs/decisions/0010).
+ * came to, zeros if there is one only. Widening comes once a chain, as it takes the ports that dots need (docs/decisions/0010).
  */
 export function tile(sums: usize, a: usize, w: usize, k: i32): void {
   if (!ASC_FEATURE_RELAXED_SIMD) return;
-  if (fused) return fused_tile(sums, a, w, k);
+  if (fused) return plain_tile(sums, a, w, k, false);
   const ones = v128.load(ONES), parts = sums + 128, rows = a;
   let c00: v128, c01: v128, c10: v128, c11: v128, c20: v128, c21: v128, c30: v128, c31: v128, p: v128, q: v128, x: v128;
   for (const end = sums + 32; sums < end; sums += 16) {
@@ -113,8 +112,8 @@ export function row(sums: usize, a: usize, w: usize, k: i32): void {
       c2 = dot(v128.load(w2, 16), y, dot(v128.load(w2), x, c2));
       c3 = dot(v128.load(w3, 16), y, dot(v128.load(w3), x, c3));
     }
-    s0 = i32x4.add(s0, i32x4.dot_i16x8_s(c0, ones)); s1 = i32x4.add(s1, i32x4.dot_i16x8_s(c1, ones));
-    s2 = i32x4.add(s2, i32x4.dot_i16x8_s(c2, ones)); s3 = i32x4.add(s3, i32x4.dot_i16x8_s(c3, ones));
+    s0 = i32x4.add(s0, ended(c0, ones)); s1 = i32x4.add(s1, ended(c1, ones));
+    s2 = i32x4.add(s2, ended(c2, ones)); s3 = i32x4.add(s3, ended(c3, ones));
   }
   v128.store(sums, pair(s0, s1)); v128.store(sums, pair(s2, s3), 16);
 }
@@ -124,42 +123,46 @@ let fused = false;
 
 /**
  * Which of two forms the integer tiles take; both give the same sums. The dot product that adds is one instruction on ARM with dotprod
- * and on x64 with AVX-VNNI, three on other x64, where 16-bit chains are faster. A module cannot ask: the host tries (engine.ts).
+ * and on x64 with AVX-VNNI, three on other x64, where 16-bit chains are faster. A module cannot ask: the host tries (probe.ts).
  */
 export function fuse_dots(on: bool): void {
   fused = on;
 }
 
-/** Four sums of four products. u ≤ 127 and |q| ≤ 127 keep every intermediate result of any implementation exact. */
+/** A vector of activations' share of weights, as they lie in memory: sixteen bytes, or eight that meet words. */
 // @ts-ignore: decorator
-@inline function quad(w: v128, a: v128, sum: v128): v128 {
-  return i32x4.relaxed_dot_i8x16_i7x16_add_s(w, a, sum);
+@inline function weights(at: usize, words: bool): v128 {
+  return words ? v128.load_ext<i8>(at) : v128.load(at);
 }
 
-function fused_tile(sums: usize, a: usize, w: usize, k: i32): void {
-  if (!ASC_FEATURE_RELAXED_SIMD) return;
-  const rows = a;
+/** Four sums of four products, or of two. u ≤ 127 and |q| ≤ 127 keep every intermediate result of any implementation exact. */
+// @ts-ignore: decorator
+@inline function add_dot(w: v128, a: v128, sum: v128, words: bool): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) {
+    if (!words) return i32x4.relaxed_dot_i8x16_i7x16_add_s(w, a, sum);
+  }
+  return i32x4.add(sum, i32x4.dot_i16x8_s(a, w));
+}
+
+/** As `tile` in sums of 32 bits from the start; `words`, of the activations, is known to the compiler. */
+// @ts-ignore: decorator
+@inline function plain_tile(sums: usize, a: usize, w: usize, k: i32, words: bool): void {
+  const rows = a, step: usize = words ? 8 : 16;
   for (const end = sums + 32; sums < end; sums += 16) {
     let c00 = i32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00;
     a = rows;
     let v = w + <usize>k;
-    for (const last = v; w < last; w += 16, v += 16, a += 64) {
-      const p = v128.load(w), q = v128.load(v);
-      let x = v128.load(a); c00 = quad(p, x, c00); c01 = quad(q, x, c01);
-      x = v128.load(a, 16); c10 = quad(p, x, c10); c11 = quad(q, x, c11);
-      x = v128.load(a, 32); c20 = quad(p, x, c20); c21 = quad(q, x, c21);
-      x = v128.load(a, 48); c30 = quad(p, x, c30); c31 = quad(q, x, c31);
+    for (const last = v; w < last; w += step, v += step, a += 64) {
+      const p = weights(w, words), q = weights(v, words);
+      let x = v128.load(a); c00 = add_dot(p, x, c00, words); c01 = add_dot(q, x, c01, words);
+      x = v128.load(a, 16); c10 = add_dot(p, x, c10, words); c11 = add_dot(q, x, c11, words);
+      x = v128.load(a, 32); c20 = add_dot(p, x, c20, words); c21 = add_dot(q, x, c21, words);
+      x = v128.load(a, 48); c30 = add_dot(p, x, c30, words); c31 = add_dot(q, x, c31, words);
     }
     v128.store(sums, pair(c00, c01)); v128.store(sums, pair(c10, c11), 32);
     v128.store(sums, pair(c20, c21), 64); v128.store(sums, pair(c30, c31), 96);
     w = v;
   }
-}
-
-/** Eight activations of 16 bits with eight weights. */
-// @ts-ignore: decorator
-@inline function wide(w: v128, a: v128, sum: v128): v128 {
-  return i32x4.add(sum, i32x4.dot_i16x8_s(a, w));
 }
 
 /**
@@ -167,22 +170,7 @@ function fused_tile(sums: usize, a: usize, w: usize, k: i32): void {
  * integers. Steps as short as can be: engines that place loads first (V8 before 12) would run out of registers.
  */
 export function exact_tile(sums: usize, a: usize, w: usize, k: i32): void {
-  const rows = a;
-  for (const end = sums + 32; sums < end; sums += 16) {
-    let c00 = i32x4.splat(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00, c30 = c00, c31 = c00;
-    a = rows;
-    let v = w + <usize>k;
-    for (const last = v; w < last; w += 8, v += 8, a += 64) {
-      const p = v128.load_ext<i8>(w), q = v128.load_ext<i8>(v);
-      let x = v128.load(a); c00 = wide(p, x, c00); c01 = wide(q, x, c01);
-      x = v128.load(a, 16); c10 = wide(p, x, c10); c11 = wide(q, x, c11);
-      x = v128.load(a, 32); c20 = wide(p, x, c20); c21 = wide(q, x, c21);
-      x = v128.load(a, 48); c30 = wide(p, x, c30); c31 = wide(q, x, c31);
-    }
-    v128.store(sums, pair(c00, c01)); v128.store(sums, pair(c10, c11), 32);
-    v128.store(sums, pair(c20, c21), 64); v128.store(sums, pair(c30, c31), 96);
-    w = v;
-  }
+  plain_tile(sums, a, w, k, true);
 }
 
 /** As `row` with activations of 16 bits. */
@@ -191,8 +179,8 @@ export function exact_row(sums: usize, a: usize, w: usize, k: i32): void {
   let c0 = i32x4.splat(0), c1 = c0, c2 = c0, c3 = c0;
   for (const end = w + <usize>k; w < end; w += 8, w1 += 8, w2 += 8, w3 += 8, a += 64) {
     const x = v128.load(a);
-    c0 = wide(v128.load_ext<i8>(w), x, c0); c1 = wide(v128.load_ext<i8>(w1), x, c1);
-    c2 = wide(v128.load_ext<i8>(w2), x, c2); c3 = wide(v128.load_ext<i8>(w3), x, c3);
+    c0 = add_dot(weights(w, true), x, c0, true); c1 = add_dot(weights(w1, true), x, c1, true);
+    c2 = add_dot(weights(w2, true), x, c2, true); c3 = add_dot(weights(w3, true), x, c3, true);
   }
   v128.store(sums, pair(c0, c1)); v128.store(sums, pair(c2, c3), 16);
 }
