@@ -246,25 +246,28 @@ export interface Modules {
 
 /** See load.ts; `Modules` are for tasks. */
 export async function loadModel(source: ModelSource, options: LoadOptions & Modules = {}): Promise<Model> {
-  const { signal, progress_callback } = options;
   const opened = await open(await openModel(source, options), options);
-  const { bytes: total } = opened;
+  const { session, done } = await loadOpened(opened, options);
+  done();
+  return new Model(opened.config, session, opened.rules);
+}
+
+/** Loads what was opened, with progress over its bytes, or closes it; `done` tells that all is done. */
+export async function loadOpened(
+  opened: Opened,
+  options: LoadOptions,
+): Promise<{ session: Session; done: () => void }> {
+  const { graph, outputs, weights, ignore, dtype, bytes: total } = opened;
   let loaded = 0;
+  const tell = (status: Progress["status"]) => options.progress_callback?.({ status, loaded, total });
   const onProgress = (bytes: number) => {
     loaded += bytes;
-    progress_callback?.({ status: "progress", loaded, total });
+    tell("progress");
   };
   try {
-    const { graph, outputs, weights, ignore, dtype } = opened;
-    const session = await Session.load({ nodes: graph.nodes, outputs }, weights, {
-      ...options,
-      ignore,
-      dtype,
-      signal,
-      onProgress,
-    });
-    progress_callback?.({ status: "done", loaded, total });
-    return new Model(opened.config, session, opened.rules);
+    const all = { ...options, ignore, dtype, onProgress };
+    const session = await Session.load({ nodes: graph.nodes, outputs }, weights, all);
+    return { session, done: () => tell("done") };
   } catch (error) {
     await opened.close();
     throw error;

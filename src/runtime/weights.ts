@@ -131,7 +131,7 @@ export class Weights implements Residents {
       if (v.kind !== "constant") this.images.push({ name: nameOf(v), at: home.at, bytes: at - home.at, quantized });
     }
     this.end = at;
-    this.quantized = [...formats.values()].some((format) => format >= Format.q8);
+    this.quantized = this.images.some(({ quantized }) => quantized);
   }
 
   #land(landing: Landing): void {

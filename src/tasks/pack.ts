@@ -5,8 +5,7 @@ import { byteReader, readAll, readJson } from "../format/read.ts";
 import type { ModelFolder, ModelSource } from "../format/source.ts";
 import { prepareTokenizer } from "../format/tokenizer/prepare.ts";
 import { writeSafetensors } from "../format/writeSafetensors.ts";
-import { type LoadOptions, open } from "../models/model.ts";
-import { Session } from "../runtime/session.ts";
+import { type LoadOptions, loadOpened, open } from "../models/model.ts";
 import { sentenceModules } from "./featureExtraction.ts";
 import { tokenizerFiles } from "./text.ts";
 
@@ -14,7 +13,7 @@ import { tokenizerFiles } from "./text.ts";
 export async function pack(source: ModelSource, given: LoadOptions = {}): Promise<Uint8Array> {
   const { dtype = "q8" } = given;
   const options = { ...given, dtype };
-  const { signal, progress_callback } = options;
+  const { signal } = options;
   const folder = await openModel(source, options);
   try {
     if (folder.packed) throw new InputError(`${folder.name} is packed already`);
@@ -27,20 +26,7 @@ export async function pack(source: ModelSource, given: LoadOptions = {}): Promis
     const prepared = tokenizer && (await prepareTokenizer(...tokenizer));
 
     const opened = await open(watched, { ...options, ...(st && added) });
-    let session: Session;
-    let loaded = 0;
-    const total = opened.bytes;
-    const onProgress = (bytes: number) => {
-      loaded += bytes;
-      progress_callback?.({ status: "progress", loaded, total });
-    };
-    try {
-      const { graph, outputs, weights, ignore } = opened;
-      session = await Session.load({ nodes: graph.nodes, outputs }, weights, { ...options, ignore, onProgress });
-    } catch (error) {
-      await opened.close();
-      throw error;
-    }
+    const { session, done } = await loadOpened(opened, options);
     const { memory } = session.engine;
     const tensors: Parameters<typeof writeSafetensors>[0] = {
       ...(prepared && { [TOKENIZER]: padded(prepared) }),
@@ -62,7 +48,7 @@ export async function pack(source: ModelSource, given: LoadOptions = {}): Promis
     };
     const bytes = writeSafetensors(tensors, metadata);
     session.dispose();
-    progress_callback?.({ status: "done", loaded, total });
+    done();
     return bytes;
   } finally {
     await folder.close?.();
