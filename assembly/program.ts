@@ -1,6 +1,6 @@
-import { Elementwise, Embed, Format, Glu, Matmul, Attention, Norm, Op, Pack, Part, Pool, Record, Rotary, RotaryTable, TopK, Unary, Unfold } from "../src/graph/op";
+import { Elementwise, Embed, Format, Glu, Matmul, Attention, Norm, Op, Pack, Part, Pool, Record, Rotary, RotaryTable, Scatter, TopK, Unary, Unfold } from "../src/graph/op";
 import { attention } from "./kernels/attention";
-import { binary, copy, glu, unary } from "./kernels/elementwise";
+import { binary, copy, glu, scatter, unary } from "./kernels/elementwise";
 import { embed } from "./kernels/embed";
 import { matmul } from "./kernels/matmul";
 import { matmul_quantized } from "./kernels/matmul_quantized";
@@ -84,12 +84,12 @@ function execute(lo: i32, hi: i32): void {
     }
     case Op.rms_norm: {
       const ldo = word(Norm.ldo), ldx = word(Norm.ldx);
-      rms_norm(at(Record.out, lo, ldo), at(Norm.x, lo, ldx), word(Norm.weight), n, word(Norm.cols), ldo, ldx, scalar(Norm.eps), scalar(Norm.offset));
+      rms_norm(at(Record.out, lo, ldo), at(Norm.x, lo, ldx), word(Norm.weight), n, word(Norm.cols), word(Norm.groups), ldo, ldx, scalar(Norm.eps), scalar(Norm.offset));
       break;
     }
     case Op.unary: {
       const ldo = word(Unary.ldo), ldx = word(Unary.ldx);
-      unary(at(Record.out, lo, ldo), at(Unary.x, lo, ldx), n, word(Unary.cols), ldo, ldx, word(Unary.kind));
+      unary(at(Record.out, lo, ldo), at(Unary.x, lo, ldx), n, word(Unary.cols), ldo, ldx, word(Unary.kind), scalar(Unary.eps));
       break;
     }
     case Op.normalize: {
@@ -143,6 +143,11 @@ function execute(lo: i32, hi: i32): void {
     case Op.top_k: {
       const ldo = word(TopK.ldo), ldx = word(TopK.ldx);
       top_k(at(Record.out, lo, ldo), at(TopK.index, lo, ldo), at(TopK.x, lo, ldx), n, word(TopK.n), word(TopK.k), ldo, ldx);
+      break;
+    }
+    case Op.scatter: {
+      const ldx = word(Scatter.ldx);
+      scatter(word(Record.out), at(Scatter.x, lo, ldx), at(Scatter.index, lo, 1), n, word(Scatter.cols), word(Scatter.ldo), ldx);
       break;
     }
     default:

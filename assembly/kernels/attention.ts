@@ -1,7 +1,7 @@
 import { Attention, AttentionScratch, Record } from "../../src/graph/op";
 import { TILE_ROWS } from "../lanes";
 import {
-  KEYS, LANES, least_of, left_of, LOG2E, LOWEST, MAXIMUM, most_of, NEXT, number, PACKED, POSITIONS, QUERIES, RESCALE, right_of, ROW, row_of,
+  k_end, KEYS, LANES, least_of, left_of, LOG2E, LOWEST, MAXIMUM, most_of, NEXT, number, PACKED, POSITIONS, QUERIES, RESCALE, right_of, ROW, row_of,
   SCORES, SPAN, SUM, TERMS, word,
 } from "./attention_layout";
 import { pack_values, score, values } from "./attention_products";
@@ -76,7 +76,7 @@ function open(args: usize, sequence: i32, head: i32, query: i32, queries: i32, q
 function attend(args: usize, sequence: i32, head: i32, query: i32, queries: i32): void {
   const head_dim = word(args, Attention.head_dim), value_dim = word(args, Attention.value_dim);
   const q_start = row_of(args, Attention.q_offsets, sequence), q_count = row_of(args, Attention.q_offsets, sequence + 1) - q_start;
-  const k_start = row_of(args, Attention.k_offsets, sequence), k_count = row_of(args, Attention.k_offsets, sequence + 1) - k_start;
+  const k_start = row_of(args, Attention.k_offsets, sequence), k_count = k_end(args, sequence) - k_start;
   const kv_head = head / (word(args, Attention.heads) / word(args, Attention.kv_heads));
   const ldk = <usize>word(args, Attention.ldk) << 2, ldv = <usize>word(args, Attention.ldv) << 2;
   const k = <usize>word(args, Attention.k) + <usize>k_start * ldk + (<usize>(kv_head * head_dim) << 2);

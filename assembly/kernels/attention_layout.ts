@@ -50,6 +50,12 @@ export const PACKED: usize = SCORES + KEYS * QUERIES * 4;
   return load<i32>(<usize>word(args, offsets) + (<usize>sequence << 2));
 }
 
+/** The row behind a sequence's last key. */
+// @ts-ignore: decorator
+@inline export function k_end(args: usize, sequence: i32): i32 {
+  return word(args, Attention.k_ends) ? row_of(args, Attention.k_ends, sequence) : row_of(args, Attention.k_offsets, sequence + 1);
+}
+
 /** The smallest and the largest distance k_position - q_position that is seen. */
 // @ts-ignore: decorator
 @inline export function left_of(args: usize): i32 {

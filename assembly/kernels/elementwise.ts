@@ -1,14 +1,25 @@
-import { Binary } from "../../src/graph/op";
-import { activate } from "../numeric";
+import { Activation, Binary } from "../../src/graph/op";
+import { activate, tanh } from "../numeric";
 import { pad } from "./rows";
 
-/** out[r] = activation(x[r]). out [rows, cols], x [rows, cols], kind an Activation. out may be x. Errors: those of numeric.ts. */
-export function unary(out: usize, x: usize, rows: i32, cols: i32, ldo: i32, ldx: i32, kind: i32): void {
+/** out[r] = activation(x[r]). out [rows, cols], x [rows, cols], kind an Activation, cap that of softcap. out may be x. Errors: those of numeric.ts. */
+export function unary(out: usize, x: usize, rows: i32, cols: i32, ldo: i32, ldx: i32, kind: i32, cap: f32): void {
+  const c = f32x4.splat(cap);
   for (; rows > 0; --rows, out += ldo << 2, x += ldx << 2) {
     for (let at: usize = 0, end = <usize>cols << 2; at < end; at += 16) {
-      v128.store(out + at, activate(v128.load(x + at), kind));
+      const v = v128.load(x + at);
+      v128.store(out + at, kind == Activation.softcap ? f32x4.mul(c, tanh(f32x4.div(v, c))) : activate(v, kind));
     }
     pad(out, cols);
+  }
+}
+
+/** out[index[r]] = x[r], whole vectors. x [rows, cols]; index i32 [rows]. Rows of out that index does not name stay. */
+export function scatter(out: usize, x: usize, index: usize, rows: i32, cols: i32, ldo: i32, ldx: i32): void {
+  for (; rows > 0; --rows, x += ldx << 2, index += 4) {
+    const row = out + ((<usize>load<i32>(index) * <usize>ldo) << 2);
+    memory.copy(row, x, <usize>cols << 2);
+    pad(row, cols);
   }
 }
 

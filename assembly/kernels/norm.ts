@@ -19,16 +19,33 @@ export function layer_norm(
 }
 
 /**
- * out[r] = x[r] / √(mean(x[r]²) + eps) · (weight + offset) (arXiv:1910.07467).
+ * out[r, g] = x[r, g] / √(mean(x[r, g]²) + eps) · (weight + offset) (arXiv:1910.07467).
  *
- * out [rows, cols], x [rows, cols], weight [cols] or 0 where absent. out may be x. Eight f32 accumulators; within 4 ulp.
+ * out and x [rows, groups, cols], weight [cols] or 0 where absent. out may be x. Eight f32 accumulators; within 4 ulp.
  */
 export function rms_norm(
-  out: usize, x: usize, weight: usize, rows: i32, cols: i32, ldo: i32, ldx: i32, eps: f32, offset: f32,
+  out: usize, x: usize, weight: usize, rows: i32, cols: i32, groups: i32, ldo: i32, ldx: i32, eps: f32, offset: f32,
 ): void {
+  const size = <usize>cols << 2;
   for (; rows > 0; --rows, out += ldo << 2, x += ldx << 2) {
-    affine(out, x, weight, 0, cols, 0, <f32>1 / sqrt<f32>(sum_squares(x, cols, 0) / <f32>cols + eps), offset);
+    for (let at: usize = 0, end = <usize>groups * size; at < end; at += size) {
+      const scale = <f32>1 / sqrt<f32>(sum_squares(x + at, cols, 0) / <f32>cols + eps);
+      if (groups == 1) affine(out, x, weight, 0, cols, 0, scale, offset);
+      else scaled(out + at, x + at, weight, size, scale, offset);
+    }
+    if (groups > 1) pad(out, cols * groups);
   }
+}
+
+/** out = x · scale · (weight + offset) over one group, which others follow: the floats left over from whole vectors go one by one. */
+// @ts-ignore: decorator
+@inline function scaled(out: usize, x: usize, weight: usize, size: usize, scale: f32, offset: f32): void {
+  const s = f32x4.splat(scale), o = f32x4.splat(offset);
+  let at: usize = 0;
+  for (const whole = size & ~15; at < whole; at += 16) {
+    v128.store(out + at, f32x4.mul(f32x4.mul(v128.load(x + at), s), f32x4.add(v128.load(weight + at), o)));
+  }
+  for (; at < size; at += 4) store<f32>(out + at, load<f32>(x + at) * scale * (load<f32>(weight + at) + offset));
 }
 
 /**

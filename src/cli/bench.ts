@@ -45,6 +45,7 @@ const OPS: { readonly [K in keyof typeof Op]: Op } = {
   pack: Op.pack,
   unfold: Op.unfold,
   top_k: Op.top_k,
+  scatter: Op.scatter,
 };
 const NAMES = new Map(Object.entries(OPS).map(([name, op]) => [op, name]));
 

@@ -1,11 +1,11 @@
-import { isConstant, type Node, type Stack, type Value, type Weight } from "./graph.ts";
+import { cached, isConstant, type Node, type Stack, type Value, type Weight } from "./graph.ts";
 import { Activation, Binary, Op } from "./op.ts";
 
 /** Named results of a graph, one value or one a layer. */
 export type Outputs = Readonly<Record<string, Value | readonly Value[]>>;
 
-interface Fused {
-  nodes: Node[];
+export interface Fused {
+  nodes: readonly Node[];
   outputs: Outputs;
 }
 
@@ -54,6 +54,18 @@ function rewrite(nodes: readonly Node[], outputs: Outputs, step: Step): Fused {
   return { nodes: [...out], outputs: Object.fromEntries(named) };
 }
 
+/** The same without a state: keys and values are what this run computes, and nothing is kept. */
+export function stateless({ nodes, outputs }: Fused): Fused {
+  if (!nodes.some(cached)) return { nodes, outputs };
+  return rewrite(nodes, outputs, (node, _original, out) => {
+    if (cached(node)) return node.inputs.x!;
+    const { inputs } = node;
+    const made = inputs.k_ends ? { ...node, inputs: { ...inputs, k_offsets: inputs.q_offsets, k_ends: undefined } } : node;
+    out.add(made);
+    return made;
+  });
+}
+
 /** A matmul or a gather that can still take a residual sum. */
 const open = (v: Value | undefined, op: Op) =>
   v?.kind === "node" && v.op === op && !v.attrs.heads && !v.inputs.residual;
@@ -66,7 +78,7 @@ const foldEpilogues: Step = (node, _original, out, alone) => {
     return made;
   };
   const { x, a, b } = node.inputs;
-  if (node.op === Op.unary && open(x, Op.matmul) && alone(x!) && node.attrs.kind !== Activation.sigmoid) {
+  if (node.op === Op.unary && open(x, Op.matmul) && alone(x!) && node.attrs.kind < Activation.sigmoid) {
     const producer = x as Node;
     if (!producer.attrs.activation)
       return fold(producer, { attrs: { ...producer.attrs, activation: node.attrs.kind } });

@@ -172,8 +172,19 @@ export class Graph {
     return this.node(Op.layer_norm, x.rows, x.cols, { x, weight, bias }, { eps });
   }
 
-  rmsNorm(x: Value, weight: Value, eps: number, offset = 0): Node {
-    return this.node(Op.rms_norm, x.rows, x.cols, { x, weight }, { eps, offset });
+  /** Of each row, or of each of `groups` equal parts of it. */
+  rmsNorm(x: Value, weight: Value, eps: number, offset = 0, groups = 1): Node {
+    return this.node(Op.rms_norm, x.rows, x.cols, { x, weight }, { eps, offset, groups });
+  }
+
+  /** cap · tanh(x / cap). */
+  softcap(x: Value, cap: number): Node {
+    return this.node(Op.unary, x.rows, x.cols, { x }, { kind: Activation.softcap, eps: cap });
+  }
+
+  /** Rows of x, which a run with a state writes there beside those of earlier runs: what `attention` reads as keys or values. */
+  cache(x: Value): Node {
+    return this.node(Op.scatter, x.rows, x.cols, { x, index: this.input("cache_rows", x.rows) });
   }
 
   activation(x: Value, kind: Activation): Value {
@@ -244,7 +255,8 @@ export class Graph {
         k,
         v,
         q_offsets,
-        k_offsets: o.k_offsets ?? q_offsets,
+        k_offsets: o.k_offsets ?? (cached(k) ? this.input("k_offsets", "B") : q_offsets),
+        k_ends: cached(k) ? this.input("k_ends", "B") : undefined,
         mask: o.mask,
         bias: o.bias,
         slopes: o.slopes,
@@ -318,6 +330,9 @@ export class Graph {
 export function pad(cols: number): number {
   return (cols + 7) & ~7;
 }
+
+/** Whether a run with a state keeps this value. */
+export const cached = (v: Value): boolean => v.kind === "node" && v.op === Op.scatter;
 
 export function isConstant(v: Value): boolean {
   return (

@@ -1,5 +1,5 @@
 import { base } from "./fuse.ts";
-import { type Dim, type Dims, type Input, type Node, pad, type Value } from "./graph.ts";
+import { cached, type Dim, type Dims, type Input, type Node, pad, type Value } from "./graph.ts";
 import { Format, Record as Head, Op } from "./op.ts";
 import { ops, type Place, type Words } from "./ops.ts";
 import { type Buffer, plan } from "./plan.ts";
@@ -13,6 +13,13 @@ export interface Residents {
   format(v: Value): Format;
   /** Address of a quantised one's scales. */
   scales(v: Value): number;
+}
+
+/** Where the rows of a `cache` node lie between runs. */
+export interface Kept {
+  at(v: Node): number;
+  /** Names this place: it never holds another. */
+  readonly key: string;
 }
 
 /** The records of one node and what they cost, in floating-point operations or, where those say little, bytes touched. */
@@ -131,7 +138,7 @@ export class Program {
     const list = this.#emit(nowhere, () => 0).records.length * RECORD;
     const buffers: Buffer[] = this.#lives.map(({ v, of, first, last }) => {
       // What the prologue computes is resident by now, though it was not when the program was made.
-      const home = v && this.residents.at(v) !== undefined;
+      const home = v && (this.residents.at(v) !== undefined || cached(v));
       const bytes = home ? 0 : v ? bytesOf(v, dims) : of ? ops[of.op as Op].scratch!(of, nowhere.size) : list;
       return { bytes, first, last };
     });
@@ -160,24 +167,31 @@ export class Program {
   }
 
   /** The op list for these dims, with scratch from byte `from` (aligned) on. An input that is `absent` is a null pointer. */
-  bind(dims: Dims, from: number, residents: Residents, absent = (_: Input) => false): Bound {
+  bind(dims: Dims, from: number, residents: Residents, absent = (_: Input) => false, kept?: Kept): Bound {
     if (!this.#next || !fits(dims, this.#next.dims)) this.reserve(dims);
     if (this.#plan !== this.#next) this.#bound.clear();
     this.#plan = this.#next!; // kept only now: a plan that memory had no room for binds nothing
     const { T, B, P, S, R } = dims;
-    const key = [T, B, P, S, R, from, ...this.inputs.map((v) => +absent(v))].join();
-    const bound = this.#bound.get(key) ?? this.#bind(this.#plan, dims, from, residents, absent);
+    const key = [T, B, P, S, R, from, kept?.key, ...this.inputs.map((v) => +absent(v))].join();
+    const bound = this.#bound.get(key) ?? this.#bind(this.#plan, dims, from, residents, absent, kept);
     this.#bound.delete(key);
     this.#bound.set(key, bound);
     if (this.#bound.size > KEPT) this.#bound.delete(this.#bound.keys().next().value!);
     return bound;
   }
 
-  #bind({ offsets }: Planned, dims: Dims, from: number, residents: Residents, absent: (v: Input) => boolean): Bound {
+  #bind(
+    { offsets }: Planned,
+    dims: Dims,
+    from: number,
+    residents: Residents,
+    absent: (v: Input) => boolean,
+    kept?: Kept,
+  ): Bound {
     const addresses = new Map<Value, number>();
     const scratches = new Map<Node, number>();
     this.#lives.forEach(({ v, of }, i) => {
-      if (v) addresses.set(v, v.kind === "input" && absent(v) ? 0 : from + offsets[i]);
+      if (v) addresses.set(v, v.kind === "input" && absent(v) ? 0 : cached(v) && kept ? kept.at(v as Node) : from + offsets[i]);
       if (of) scratches.set(of, from + offsets[i]);
     });
     const at = (v: Value | undefined): number =>

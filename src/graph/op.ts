@@ -10,7 +10,7 @@ export const enum Record {
   op = 0,
   rows = 1,
   out = 2,
-  words = 40,
+  words = 48,
 }
 
 /** Parts of an op begin at multiples of this many rows: whole matmul tiles of every build (4, 6), whole panels (8), whole attention tiles (24). */
@@ -36,9 +36,10 @@ export const enum Op {
   pack = 14,
   unfold = 15,
   top_k = 16,
+  scatter = 17,
 }
 
-/** Of matmul's epilogue, unary and glu. All of them keep 0 at 0, but for sigmoid, which only `unary` takes. */
+/** Of matmul's epilogue, unary and glu. All of them keep 0 at 0, but for sigmoid; that and softcap only `unary` takes. */
 export const enum Activation {
   none = 0,
   gelu = 1,
@@ -49,6 +50,8 @@ export const enum Activation {
   quick_gelu = 6,
   relu2 = 7,
   sigmoid = 8,
+  /** cap · tanh(x / cap). */
+  softcap = 9,
 }
 
 export const enum Binary {
@@ -164,6 +167,8 @@ export const enum Attention {
   tap = 37,
   tap_offsets = 38,
   scratch = 39,
+  /** i32[sequences] row behind the last key of each sequence, where they do not lie end to end; 0: the next one's first. */
+  k_ends = 40,
 }
 
 /** Floats of Matmul.scratch: one tile's sums, then packed rows: at most `cached` floats, or `rows` rows where those are longer. */
@@ -219,9 +224,11 @@ export const enum Norm {
   ldx = 8,
   eps = 9,
   offset = 10,
+  /** Of rms_norm: each row is so many vectors of `cols`, each with a norm of its own. */
+  groups = 11,
 }
 
-/** Of unary (kind: Activation), softmax, normalize (eps: least norm) and copy (writes exactly cols floats a row, the others whole vectors). */
+/** Of unary (kind: Activation; eps: of softcap), softmax, normalize (eps: least norm) and copy (writes exactly cols floats a row, the others whole vectors). */
 export const enum Unary {
   x = 3,
   cols = 4,
@@ -304,6 +311,15 @@ export const enum Unfold {
   before = 9,
   ldo = 10,
   ldx = 11,
+}
+
+/** out[index[r]] = x[r]: rows of x among the rows of out. */
+export const enum Scatter {
+  x = 3,
+  index = 4,
+  cols = 5,
+  ldo = 6,
+  ldx = 7,
 }
 
 /** The k largest of each row of x (n floats): values in out, their columns (i32) in index, best first, equal ones by column. */

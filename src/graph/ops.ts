@@ -15,6 +15,7 @@ import {
   Quantized,
   Rotary,
   RotaryTable,
+  Scatter,
   AttentionScratch as Scratch,
   TopK,
   Unary,
@@ -70,11 +71,12 @@ const norm: OpInfo = {
     [Norm.x]: p.at(i.x),
     [Norm.weight]: p.at(i.weight),
     [Norm.bias]: p.at(i.bias),
-    [Norm.cols]: cols,
+    [Norm.cols]: cols / (attrs.groups ?? 1),
     [Norm.ldo]: pad(cols),
     [Norm.ldx]: p.ld(i.x),
     [Norm.eps]: bits(attrs.eps),
     [Norm.offset]: bits(attrs.offset ?? 0),
+    [Norm.groups]: attrs.groups ?? 1,
   }),
 };
 
@@ -182,6 +184,7 @@ export const ops: { readonly [op: number]: OpInfo } = {
         [Attention.tap]: p.at(i.tap),
         [Attention.tap_offsets]: p.at(i.tap_offsets),
         [Attention.scratch]: p.scratch,
+        [Attention.k_ends]: p.at(i.k_ends),
       };
     },
     scratch: ({ attrs: a }) => 4 * (Scratch.fixed + Scratch.each * (a.head_dim + pad(a.value_dim))),
@@ -299,6 +302,15 @@ export const ops: { readonly [op: number]: OpInfo } = {
       [Unfold.before]: attrs.before,
       [Unfold.ldo]: pad(cols),
       [Unfold.ldx]: p.ld(i.x),
+    }),
+  },
+  [Op.scatter]: {
+    emit: ({ inputs: { x, index }, cols }, p) => ({
+      [Scatter.x]: p.at(x),
+      [Scatter.index]: p.at(index),
+      [Scatter.cols]: cols,
+      [Scatter.ldo]: pad(cols),
+      [Scatter.ldx]: p.ld(x),
     }),
   },
   [Op.top_k]: {

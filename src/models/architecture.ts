@@ -4,7 +4,7 @@ import type { Graph, Value } from "../graph/graph.ts";
 import type { InputRules } from "../runtime/batch.ts";
 
 /** What a checkpoint was trained to do, as the class names in `architectures` say it: BertFor… */
-export type Head = "MaskedLM" | "SequenceClassification" | "TokenClassification" | "QuestionAnswering";
+export type Head = "MaskedLM" | "CausalLM" | "SequenceClassification" | "TokenClassification" | "QuestionAnswering";
 
 /** What an encoder gives before any head. */
 export interface Body {
@@ -26,6 +26,8 @@ export interface Architecture {
   body(g: Graph, config: Config, at: string): Body;
   /** What each head adds: logits, or start_logits and end_logits. */
   readonly heads: { readonly [H in Head]?: (g: Graph, config: Config, body: Body, at: string) => Outputs };
+  /** Tokens see those before them: such a model goes on with a text. */
+  readonly causal?: boolean;
   /** Tensors that checkpoints of this family may hold without use, besides heads and position buffers. */
   readonly ignore?: RegExp;
 }

@@ -19,6 +19,7 @@ import { BASE, type EngineOptions } from "../runtime/engine.ts";
 import { Layout, type MemoryPlan, type Profiled, Session } from "../runtime/session.ts";
 import { isDtype, type WeightDtype } from "../runtime/weights.ts";
 import { Tensor } from "../tensor.ts";
+import type { GenerateInputs, GenerateOptions } from "./generate.ts";
 import { architectureOf } from "./registry.ts";
 
 /** Progress over all files of a load together. */
@@ -160,9 +161,9 @@ function dimsOf({ batch = 1, length }: Shape): Dims {
   return { T: batch * length, B: batch, P: batch * length * length, S: 0, R: 0 };
 }
 
-/** The outputs that a model computes when it is not told which: all but those that are kept for looking inside. */
+/** The outputs that a model computes when it is not told which: all but those that are kept for looking inside, and what generation asks for. */
 export const usual = (outputs: Outputs) =>
-  Object.keys(outputs).filter((name) => name !== "hidden_states" && name !== "attentions");
+  Object.keys(outputs).filter((name) => !["hidden_states", "attentions", "next_logits"].includes(name));
 
 /** A loaded encoder. */
 export class Model {
@@ -190,6 +191,14 @@ export class Model {
     return this.session.run(outputs, batch.dims, batch.inputs, (_, copy) => this.#collect(outputs, batch, copy), {
       signal,
     });
+  }
+
+  /**
+   * Goes on with each sequence: the prompts and what follows them. Greedy, or as `options` and the checkpoint's
+   * generation_config.json say. @throws as forward
+   */
+  async generate(inputs: GenerateInputs, options: GenerateOptions = {}): Promise<number[][]> {
+    return (await import("./generate.ts")).generate(this, inputs, options);
   }
 
   /** Runs the model once and says what each op cost: a run range by range. */

@@ -13,9 +13,17 @@ const ARCHITECTURES: { readonly [model_type: string]: () => Promise<Architecture
   "deberta-v2": async () => (await import("./debertaV2.ts")).debertaV2,
   distilbert: async () => (await import("./distilbert.ts")).distilbert,
   electra: async () => (await import("./electra.ts")).electra,
+  gemma: async () => (await import("./gemma.ts")).gemma,
+  gemma2: async () => (await import("./gemma.ts")).gemma2,
+  gpt2: async () => (await import("./gpt2.ts")).gpt2,
+  gpt_neox: async () => (await import("./gptNeox.ts")).gptNeox,
+  llama: async () => (await import("./llama.ts")).llama,
+  mistral: async () => (await import("./mistral.ts")).mistral,
   modernbert: async () => (await import("./modernbert.ts")).modernbert,
   mpnet: async () => (await import("./mpnet.ts")).mpnet,
   nomic_bert: async () => (await import("./nomicBert.ts")).nomicBert,
+  qwen2: async () => (await import("./qwen.ts")).qwen2,
+  qwen3: async () => (await import("./qwen.ts")).qwen3,
   roberta,
   "xlm-roberta": roberta,
 };
@@ -29,7 +37,7 @@ export async function architectureOf(config: Config): Promise<{ architecture: Ar
     throw new UnsupportedModelError(String(brief(model_type)), supportedModels());
   const architecture = await ARCHITECTURES[model_type]();
   const [name] = config.strings("architectures");
-  const named = /For(\w+)$/.exec(name ?? "")?.[1];
+  const named = name?.endsWith("LMHeadModel") ? "CausalLM" : /For(\w+)$/.exec(name ?? "")?.[1];
   // Pre-training is the masked head and one more; ELECTRA's is a discriminator, of which we have the body.
   const task = named === "PreTraining" ? (model_type === "electra" ? undefined : "MaskedLM") : named;
   if (task && !Object.hasOwn(architecture.heads, task)) {

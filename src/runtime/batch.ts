@@ -55,7 +55,7 @@ interface Padded {
 }
 
 /** Any accepted form as rows of equal length, -1 where a ragged row has nothing. */
-function padded(name: string, ids: Ids): Padded {
+export function padded(name: string, ids: Ids): Padded {
   const int = (v: unknown, at: number): number => {
     const n = Number(v);
     if (!Number.isInteger(n) || typeof v === "string" || typeof v === "object" || Math.abs(n) > 0x7fffffff)

@@ -26,7 +26,7 @@ interface Exports extends Record<string, unknown> {
   heap_base(): number;
 }
 
-const VERSION = 3;
+const VERSION = 4;
 
 /** First byte that the host may use: behind the data of either build, so that a plan holds for both. */
 export const BASE = 4096;

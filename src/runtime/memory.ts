@@ -60,6 +60,11 @@ export class Memory {
     else for (let r = 0; r * cols < data.length; r++) into.set(data.subarray(r * cols, (r + 1) * cols), r * ld);
   }
 
+  /** Copies bytes from one place to another. */
+  copy(to: number, from: number, bytes: number): void {
+    new Uint8Array(this.memory.buffer).copyWithin(to, from, from + bytes);
+  }
+
   /** Copies `rows` rows of f32 out, without what lies between them. */
   read(at: number, rows: number, cols: number, ld: number): Float32Array {
     if (ld === cols) return this.f32(at, rows * cols).slice();

@@ -2,14 +2,15 @@ import { InputError } from "../errors.ts";
 import type { Checkpoint } from "../format/checkpoint.ts";
 import type { Packed } from "../format/packed.ts";
 import type { StreamOptions } from "../format/safetensors.ts";
-import { base, fuse, type Outputs } from "../graph/fuse.ts";
-import type { Dims, Node, Value } from "../graph/graph.ts";
+import { base, type Fused, fuse, type Outputs, stateless } from "../graph/fuse.ts";
+import { cached, type Dims, type Node, type Value } from "../graph/graph.ts";
 import { type Bound, bytesOf, Program } from "../graph/lower.ts";
 import { align } from "../graph/plan.ts";
 import { BASE, type Block, Engine, type EngineOptions } from "./engine.ts";
 import { Memory } from "./memory.ts";
 import { PROBE, probe } from "./probe.ts";
 import type { Profiled } from "./profile.ts";
+import { State } from "./state.ts";
 import { type WeightDtype, Weights } from "./weights.ts";
 
 export type { Profiled } from "./profile.ts";
@@ -35,7 +36,9 @@ export class Layout {
   readonly weights: Weights;
   /** Computes what depends on weights alone. */
   readonly prologue: Program;
-  readonly #nodes: readonly Node[];
+  /** What runs with a state, and what runs without: the same where nothing is kept. */
+  readonly #stateful: Fused;
+  readonly #stateless: Fused;
   readonly #programs = new Map<string, Program>();
   /** First byte of scratch. */
   readonly end: number;
@@ -43,8 +46,9 @@ export class Layout {
   /** `packed`: weights come straight to their places, through no window. */
   constructor(nodes: readonly Node[], outputs: Outputs, from: number, dtype?: WeightDtype, packed = false) {
     const fused = fuse(nodes, outputs);
-    this.#nodes = fused.nodes;
-    this.outputs = fused.outputs;
+    this.#stateful = fused;
+    this.#stateless = stateless(fused);
+    this.outputs = this.#stateless.outputs;
     this.weights = new Weights(fused.nodes, from, dtype);
     if (packed) this.weights.window = 0;
     const kept = new Set<Node>();
@@ -64,21 +68,27 @@ export class Layout {
   }
 
   /** The values of some outputs. @throws InputError naming an unknown one */
-  values(names: readonly string[]): Value[] {
+  values(names: readonly string[], { outputs } = this.#stateless): Value[] {
     return names.flatMap((name) => {
-      const value = Object.hasOwn(this.outputs, name) ? this.outputs[name] : undefined;
+      const value = Object.hasOwn(outputs, name) ? outputs[name] : undefined;
       if (!value)
-        throw new InputError(`the model has no output "${name}"; it has ${Object.keys(this.outputs).join(", ")}`);
+        throw new InputError(`the model has no output "${name}"; it has ${Object.keys(outputs).join(", ")}`);
       return value as Value | Value[];
     });
   }
 
   /** The program that computes some outputs, made once. */
-  program(names: readonly string[]): Program {
-    const key = [...names].sort().join();
-    const program = this.#programs.get(key) ?? new Program(this.#nodes, this.values(names), this.weights);
+  program(names: readonly string[], stateful = false): Program {
+    const key = [stateful, ...[...names].sort()].join();
+    const graph = stateful ? this.#stateful : this.#stateless;
+    const program = this.#programs.get(key) ?? new Program(graph.nodes, this.values(names, graph), this.weights);
     this.#programs.set(key, program);
     return program;
+  }
+
+  /** What a run with a state keeps, and what it gives. */
+  get stateful(): Fused {
+    return this.#stateful;
   }
 
   plan(names: readonly string[], dims: Dims): MemoryPlan {
@@ -130,17 +140,18 @@ export class Session {
     dims: Dims,
     inputs: RunInputs,
     read: (values: Value[], copy: (v: Value) => Float32Array) => T,
-    options: { signal?: AbortSignal; profile?: (steps: Profiled[]) => void } = {},
+    options: { signal?: AbortSignal; profile?: (steps: Profiled[]) => void; state?: State } = {},
   ): Promise<T> {
     return this.engine.enqueue(async () => {
       const { layout, engine } = this;
-      const program = layout.program(names);
+      const { state } = options;
+      const program = layout.program(names, !!state);
       engine.memory.ensure(engine.top + program.reserve(dims));
       if (layout.weights.quantized && engine.build === "relaxed" && !engine.probed) {
         if (engine.memory.bytes >= engine.top + PROBE) probe(engine, engine.top);
         engine.probed = true;
       }
-      const bound = program.bind(dims, engine.top, layout.weights, (v) => inputs[v.name] === undefined);
+      const bound = program.bind(dims, engine.top, layout.weights, (v) => inputs[v.name] === undefined, state);
       for (const input of program.inputs) {
         const data = inputs[input.name];
         if (data?.length) engine.memory.write(bound.address(input), data, input.cols, bound.ld(input));
@@ -150,8 +161,14 @@ export class Session {
         const rows = typeof v.rows === "number" ? v.rows : dims[v.rows];
         return engine.memory.read(bound.address(v), rows, v.cols, bound.ld(v));
       };
-      return read(layout.values(names), copy);
+      return read(layout.values(names, state && layout.stateful), copy);
     }, options.signal);
+  }
+
+  /** Memory for `rows` rows of what the model keeps of tokens: keys and values. @throws MemoryLimitError */
+  state(rows: number, signal?: AbortSignal): Promise<State> {
+    const { engine, layout } = this;
+    return engine.enqueue(() => new State(engine, layout.stateful.nodes.filter(cached), rows), signal);
   }
 
   async #execute(bound: Bound, signal?: AbortSignal, profile?: (steps: Profiled[]) => void): Promise<void> {

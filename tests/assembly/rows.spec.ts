@@ -44,10 +44,10 @@ let weight: usize = 0, bias: usize = 0, offset: f32 = 0, kind: i32 = 0;
 
 function run(op: i32, out: usize, x: usize, rows: i32, cols: i32, ldo: i32, ldx: i32): void {
   if (op == LAYER_NORM) layer_norm(out, x, weight, bias, rows, cols, ldo, ldx, 1e-5);
-  else if (op == RMS_NORM) rms_norm(out, x, weight, rows, cols, ldo, ldx, 1e-6, offset);
+  else if (op == RMS_NORM) rms_norm(out, x, weight, rows, cols, 1, ldo, ldx, 1e-6, offset);
   else if (op == NORMALIZE) normalize(out, x, rows, cols, ldo, ldx, 1e-12);
   else if (op == SOFTMAX) softmax(out, x, rows, cols, ldo, ldx);
-  else unary(out, x, rows, cols, ldo, ldx, kind);
+  else unary(out, x, rows, cols, ldo, ldx, kind, 0);
 }
 
 /** Runs a kernel on a slice, checks padding, guards, aliasing and the independence of rows, and gives its output. */

@@ -1,0 +1,48 @@
+import { type Node, pad } from "../graph/graph.ts";
+import type { Kept } from "../graph/lower.ts";
+import { align } from "../graph/plan.ts";
+import type { Block, Engine } from "./engine.ts";
+
+let made = 0;
+
+/** Rows of keys and values that outlive a run, `rows` of each cache node, in an engine's memory. */
+export class State implements Kept {
+  readonly key = String(made++);
+  readonly #block: Block;
+  readonly #offsets = new Map<Node, number>();
+
+  /** Call it within `enqueue`. @throws MemoryLimitError */
+  constructor(
+    readonly engine: Engine,
+    nodes: readonly Node[],
+    readonly rows: number,
+  ) {
+    let bytes = 0;
+    for (const node of nodes) {
+      this.#offsets.set(node, bytes);
+      bytes += align(rows * pad(node.cols) * 4);
+    }
+    engine.memory.ensure(engine.top + bytes);
+    this.#block = engine.reserve(bytes);
+  }
+
+  get bytes(): number {
+    return this.#block.end - this.#block.at;
+  }
+
+  at(node: Node): number {
+    return this.#block.at + this.#offsets.get(node)!;
+  }
+
+  /** Copies `rows` rows of every node within the state. */
+  copy(to: number, from: number, rows: number): void {
+    for (const node of this.#offsets.keys()) {
+      const row = pad(node.cols) * 4;
+      this.engine.memory.copy(this.at(node) + to * row, this.at(node) + from * row, rows * row);
+    }
+  }
+
+  dispose(): void {
+    this.engine.enqueue(() => this.engine.release(this.#block)).catch(() => {});
+  }
+}
