@@ -1,8 +1,9 @@
 // The package through the bundlers that people use, without configuration, into Chromium under a strict policy, and into workerd.
 import { cpSync } from "node:fs";
 import { createServer } from "node:http";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { brotliCompressSync } from "node:zlib";
+import { makeConsumers, SETTINGS, typeCheck, WORKERS } from "../../package/types.mjs";
 import { BUNDLERS, version, viteDev, writePage } from "./bundlers.mjs";
 import { startChromium } from "./chromium.mjs";
 import { installs } from "./installs.mjs";
@@ -157,13 +158,40 @@ function workers({ project }) {
   ];
 }
 
+function types({ project }) {
+  const from = (name) => resolve(import.meta.dirname, "../node_modules", name);
+  return [
+    {
+      name: "typescript 5: consumers",
+      version: version("typescript-v5"),
+      async test() {
+        const { default: ts } = await import("typescript-v5");
+        const name = "@cloudflare/workers-types";
+        const folder = makeConsumers(join(project.folder, "consumers"), { [name]: from(name) });
+        const settings = Object.entries({ ...SETTINGS, ...WORKERS });
+        for (const [name, setting] of settings) {
+          const said = typeCheck(ts, folder, setting);
+          assert(!said.length, `${name}:\n${said.join("\n")}`);
+        }
+        return { checks: settings.length };
+      },
+    },
+  ];
+}
+
 /** @returns a row for each: { name, version, checks, ok, error }, and what its page fetched: files, bytes, brotli */
 export async function run({ only = [] } = {}) {
   const context = { project: makeProject(), chromium: await startChromium() };
   const wanted = [only].flat();
   const rows = [];
   const installed = installs(context.project);
-  const cases = [...builds(context), ...development(context), ...workers(context), ...installed.cases];
+  const cases = [
+    ...builds(context),
+    ...development(context),
+    ...workers(context),
+    ...installed.cases,
+    ...types(context),
+  ];
   try {
     for (const { name, version, test } of cases) {
       // Until the package has these entries.
