@@ -1,8 +1,13 @@
 // Pages in Chromium.
+import { existsSync } from "node:fs";
 import { chromium } from "playwright-core";
 
+const executablePath = "/usr/bin/chromium";
+
+/** @returns undefined where there is none */
 export async function startChromium() {
-  const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox"] });
+  if (!existsSync(executablePath)) return;
+  const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
   return {
     version: browser.version(),
     close: () => browser.close(),

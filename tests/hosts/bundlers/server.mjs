@@ -16,10 +16,10 @@ const TYPES = {
  * Serves `handle(request, response)`.
  * @returns where, and `served`: the path and body of each answer, in order, until it is emptied
  */
-export async function serve(handle, server = createServer()) {
+export async function serve(handle, { server = createServer(), policy = POLICY } = {}) {
   const served = [];
   server.on("request", (request, response) => {
-    response.setHeader("content-security-policy", POLICY);
+    response.setHeader("content-security-policy", policy);
     const chunks = [];
     for (const name of ["write", "end"]) {
       const send = response[name].bind(response);
