@@ -62,10 +62,10 @@ function viteOptions(root, warnings) {
   return { configFile: false, root, customLogger, logLevel: "warn" };
 }
 
-async function withVite(app, out, build = {}) {
+async function withVite(app, out, build = {}, worker = {}) {
   writePage(app);
   const warnings = [];
-  await vite.build({ ...viteOptions(app, warnings), build: { outDir: out, emptyOutDir: true, ...build } });
+  await vite.build({ ...viteOptions(app, warnings), worker, build: { outDir: out, emptyOutDir: true, ...build } });
   return warnings;
 }
 
@@ -87,23 +87,31 @@ export const BUNDLERS = [
     name: "vite build",
     version: version("vite"),
     splits: true,
-    apps: ["page", "layer", "worker", "wasm-vite"],
+    // It bundles a worker as a classic script, which cannot be split: the worker takes the static entry.
+    apps: ["page", "layer", "thread-static", "worker-static", "wasm-vite"],
     build: withVite,
     single: (file, out) =>
       withVite(join(file, ".."), out, { lib: { entry: file, formats: ["es"], fileName: () => "sw.js" } }),
   },
   {
+    name: 'vite build, worker: { format: "es" }',
+    version: version("vite"),
+    splits: true,
+    apps: ["thread", "worker"],
+    build: (app, out) => withVite(app, out, {}, { format: "es" }),
+  },
+  {
     name: "webpack",
     version: version("webpack"),
     splits: true,
-    apps: ["page", "layer", "worker", "wasm-webpack", "shipped"],
+    apps: ["page", "layer", "thread", "worker", "wasm-webpack", "shipped"],
     build: withWebpack,
   },
   {
     name: "esbuild --bundle --format=esm",
     version: version("esbuild"),
     splits: false,
-    apps: ["page", "layer", "worker"],
+    apps: ["page", "layer", "thread", "worker"],
     build: withEsbuild,
     single: (file, out) => withEsbuild(join(file, ".."), out, { entryPoints: [file] }),
   },
@@ -111,14 +119,14 @@ export const BUNDLERS = [
     name: "esbuild --splitting",
     version: version("esbuild"),
     splits: true,
-    apps: ["page", "layer", "worker"],
+    apps: ["page", "layer", "thread", "worker"],
     build: (app, out) => withEsbuild(app, out, { splitting: true }),
   },
   {
     name: "rollup with node-resolve",
     version: version("rollup"),
     splits: true,
-    apps: ["page", "layer", "worker"],
+    apps: ["page", "layer", "thread", "worker"],
     build: withRollup,
     single: (file, out) => withRollup(join(file, ".."), out, file),
   },

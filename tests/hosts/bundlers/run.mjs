@@ -1,5 +1,5 @@
 // The package through the bundlers that people use, without configuration, into Chromium under a strict policy, and into workerd.
-import { cpSync } from "node:fs";
+import { cpSync, readdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import { join, resolve } from "node:path";
 import { makeConsumers, SETTINGS, typeCheck, WORKERS } from "../../package/types.mjs";
@@ -19,6 +19,7 @@ function builds(context) {
     const rows = apps.map((app) => ({
       name: `${name}: ${app}`,
       version,
+      app,
       async test() {
         quiet(await build(join(context.project.folder, app), out(app)));
         return visitFolder(context, out(app), app, splits);
@@ -28,6 +29,7 @@ function builds(context) {
       rows.push({
         name: `${name}: service worker`,
         version,
+        app: "service-worker",
         async test() {
           const app = "service-worker";
           const from = join(context.project.folder, app);
@@ -47,6 +49,7 @@ function control({ project, chromium }) {
   return {
     name: "webpack: page that may not compile",
     version,
+    app: "page",
     async test() {
       const out = join(project.folder, "out/control");
       quiet(await build(join(project.folder, "page"), out));
@@ -63,34 +66,34 @@ function control({ project, chromium }) {
 }
 
 function development(context) {
-  const { version, apps } = BUNDLERS.find(({ name }) => name === "vite build");
-  // It serves a whole package as it is, and drops nothing of it.
-  return apps
-    .filter((app) => app !== "layer")
-    .map((app) => ({
-      name: `vite dev: ${app}`,
-      version,
-      async test() {
-        const server = createServer();
-        const dev = await viteDev(join(context.project.folder, app), server);
-        const model = files(context.project.folder, context.project.model);
-        const site = await serve(
-          (request, response) => {
-            if (context.project.model[request.url]) model(request, response);
-            else dev.handle(request, response, () => response.writeHead(404).end());
-          },
-          { server },
-        );
-        try {
-          const result = await visit(context, site, app, true);
-          quiet(dev.warnings);
-          return result;
-        } finally {
-          await dev.close();
-          await site.close();
-        }
-      },
-    }));
+  const { version } = BUNDLERS.find(({ name }) => name === "vite build");
+  // Not `layer`: it serves a whole package as it is, and drops nothing of it.
+  const apps = ["page", "thread", "thread-static", "worker", "worker-static", "wasm-vite"];
+  return apps.map((app) => ({
+    name: `vite dev: ${app}`,
+    version,
+    app,
+    async test() {
+      const server = createServer();
+      const dev = await viteDev(join(context.project.folder, app), server);
+      const model = files(context.project.folder, context.project.model);
+      const site = await serve(
+        (request, response) => {
+          if (context.project.model[request.url]) model(request, response);
+          else dev.handle(request, response, () => response.writeHead(404).end());
+        },
+        { server },
+      );
+      try {
+        const result = await visit(context, site, app, true);
+        quiet(dev.warnings);
+        return result;
+      } finally {
+        await dev.close();
+        await site.close();
+      }
+    },
+  }));
 }
 
 function workers({ project }) {
@@ -150,24 +153,42 @@ function types({ project }) {
   ];
 }
 
+/** Why a case cannot be tried here; undefined where it can. */
+function lacking({ project, chromium }, { app }) {
+  if (!app) return;
+  if (!chromium) return "there is no Chromium";
+  const entries = readdirSync(join(project.folder, app))
+    .filter((file) => file.endsWith(".js"))
+    .flatMap(
+      (file) => readFileSync(join(project.folder, app, file), "utf8").match(/(?<="wattention)\/[\w-]+(?=")/g) ?? [],
+    );
+  if (app.startsWith("wasm-")) entries.push("/worker"); // came together with `wasm:`
+  const entry = entries.find((name) => !project.manifest.exports[`.${name}`]);
+  return entry && `the package has no entry .${entry}`;
+}
+
 /** @returns a row for each: { name, version, checks, ok, error, skipped }, and what its page fetched: files, bytes, brotli, gzip */
 export async function run({ only = [] } = {}) {
   const context = { project: makeProject(), chromium: await startChromium() };
   const installed = installs(context.project);
-  const pages = [...builds(context), control(context), ...development(context)];
-  const cases = [...pages, ...workers(context), ...installed.cases, ...types(context)];
+  const cases = [
+    ...builds(context),
+    control(context),
+    ...development(context),
+    ...workers(context),
+    ...installed.cases,
+    ...types(context),
+  ];
   const wanted = [only].flat();
   const rows = [];
   try {
     for (const one of cases) {
       const { name, version, test } = one;
       if (wanted.length && !wanted.some((part) => name.includes(part))) continue;
-      // Until the package has these entries.
-      if (!context.project.manifest.exports["./worker"] && /worker$|wasm-/.test(name)) continue;
       const row = { name, version, checks: 0, ok: true };
       rows.push(row);
       try {
-        const absent = pages.includes(one) && !context.chromium && "there is no Chromium";
+        const absent = lacking(context, one);
         assert(!absent || process.env.CI !== "true", absent);
         Object.assign(row, absent ? { skipped: absent } : await test());
       } catch (error) {

@@ -8,6 +8,9 @@ const USUAL = { form: "js", modes: ["fast", "deterministic"], models: 1 };
 const APPS = {
   "wasm-vite": { form: "wasm" },
   "wasm-webpack": { form: "wasm" },
+  // What is not split holds both builds.
+  "thread-static": { whole: true },
+  "worker-static": { whole: true },
   // The attention layer by itself: of tasks, tokenizers and checkpoints nothing comes along.
   layer: { modes: ["layer"], models: 0, without: /feature-extraction|tokenizer|WordPiece|modules\.json/ },
 };
@@ -34,7 +37,7 @@ function weigh(code) {
  * @returns how many checks it stood, and what it fetched
  */
 export async function visit({ chromium, project }, site, app, splits) {
-  const { form, modes, models, without } = { ...USUAL, ...APPS[app] };
+  const { form, modes, models, whole, without } = { ...USUAL, ...APPS[app] };
   let fetched;
   let checks = 0;
   const hold = (right, message) => {
@@ -51,7 +54,7 @@ export async function visit({ chromium, project }, site, app, splits) {
     );
     const code = site.served.filter(({ path }) => /\.(m?js|wasm)(\?|$)/.test(path));
     const given = buildsIn(code, project.builds);
-    const right = splits ? `${exact ? "simd" : "relaxed"}.${form}` : "relaxed.js simd.js";
+    const right = splits && !whole ? `${exact ? "simd" : "relaxed"}.${form}` : "relaxed.js simd.js";
     hold(given === right, `it was given ${given || "no build"} where ${right} was to be`);
     const missing = site.served.filter(({ status }) => status >= 400).map(({ path }) => path);
     hold(!missing.length, `it asked for what is not there: ${missing}`);
