@@ -1,5 +1,5 @@
 // Checks consumers/*.ts against the package that is unpacked beside them, as strictly as a compiler can.
-import { cpSync, mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { unpackPackage } from "../hosts/package.mjs";
 
@@ -8,9 +8,10 @@ const root = resolve(import.meta.dirname, "../..");
 const bundler = { module: "ESNext", moduleResolution: "Bundler" };
 const nodenext = { module: "NodeNext", moduleResolution: "NodeNext" };
 const dom = { lib: ["ES2022", "DOM"], types: [] };
-// A host's own types in place of the DOM's.
-const node = { lib: ["ES2022"], types: ["node"] };
-const workers = { lib: ["ES2022"], types: ["@cloudflare/workers-types"] };
+// A host's own types in place of the DOM's, which alone knows `Worker`.
+const node = { lib: ["ES2022"], types: ["node"], without: ["worker.ts"] };
+// Files of the package have no places there.
+const workers = { lib: ["ES2022"], types: ["@cloudflare/workers-types"], without: ["worker.ts", "files.ts"] };
 
 export const SETTINGS = {
   "bundler, DOM": { ...bundler, ...dom },
@@ -19,8 +20,8 @@ export const SETTINGS = {
   "bundler, Node without DOM": { ...bundler, ...node },
   "nodenext, Node without DOM": { ...nodenext, ...node },
 };
-/** Needs @cloudflare/workers-types, which the hosts' tools bring. Files of the package have no places there. */
-export const WORKERS = { "bundler, Workers": { ...bundler, ...workers, without: ["files.ts"] } };
+/** Needs @cloudflare/workers-types, which the hosts' tools bring. */
+export const WORKERS = { "bundler, Workers": { ...bundler, ...workers } };
 
 /** A project whose dependencies are the package and types: Node's, and what more there is in the `others` by name. */
 export function makeConsumers(folder = join(root, "build/consumers"), others = {}) {
@@ -30,12 +31,22 @@ export function makeConsumers(folder = join(root, "build/consumers"), others = {
   cpSync(join(import.meta.dirname, "consumers"), folder, { recursive: true });
   writeFileSync(join(folder, "package.json"), '{ "private": true, "type": "module" }\n');
   // Copies: what a link points to would be checked where it lies, with what is installed there.
-  const node = Object.fromEntries(
+  const usual = Object.fromEntries(
     ["@types/node", "undici-types"].map((name) => [name, join(root, "node_modules", name)]),
   );
-  for (const [name, from] of Object.entries({ ...node, ...others }))
+  for (const [name, from] of Object.entries({ ...usual, ...others }))
     cpSync(from, join(folder, "node_modules", name), { recursive: true, dereference: true });
   return folder;
+}
+
+/** What consumers import of entries that the package does not have: nobody can check those files. */
+export function lacking(folder) {
+  const { exports } = JSON.parse(readFileSync(join(folder, "node_modules/wattention/package.json"), "utf8"));
+  return readdirSync(folder).flatMap((file) => {
+    const source = file.endsWith(".ts") ? readFileSync(join(folder, file), "utf8") : "";
+    const entries = Array.from(source.matchAll(/ from "wattention(\/[\w-]+)?"/g), ([, entry = ""]) => `.${entry}`);
+    return entries.filter((entry) => !exports[entry]).map((entry) => ({ file, entry }));
+  });
 }
 
 /** What the compiler `ts` says. */
@@ -53,7 +64,8 @@ export function typeCheck(ts, folder, { without = [], ...settings }) {
   };
   // The name of a file that need not be there: types are looked for beside it.
   const { options, errors } = ts.convertCompilerOptionsFromJson(json, folder, join(folder, "tsconfig.json"));
-  const files = readdirSync(folder).filter((file) => file.endsWith(".ts") && !without.includes(file));
+  const not = [...without, ...lacking(folder).map(({ file }) => file)];
+  const files = readdirSync(folder).filter((file) => file.endsWith(".ts") && !not.includes(file));
   const program = ts.createProgram(
     files.map((file) => join(folder, file)),
     options,

@@ -4,13 +4,18 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import ts from "typescript";
 import { describe, expect, it } from "vitest";
-import { makeConsumers, SETTINGS, typeCheck } from "./types.mjs";
+import { lacking, makeConsumers, SETTINGS, typeCheck } from "./types.mjs";
 
 const folder = makeConsumers();
 
 describe(`TypeScript ${ts.version}`, () => {
   it.each(Object.entries(SETTINGS))("has nothing to say: %s", (_, settings) => {
     expect(typeCheck(ts, folder, settings)).toEqual([]);
+  });
+
+  it("is asked about every consumer", ({ skip }) => {
+    const files = lacking(folder).map(({ file, entry }) => `${file}: the package has no ${entry}`);
+    if (files.length) skip(files.join(", "));
   });
 
   it("would say if something were of another type", () => {
