@@ -40,6 +40,7 @@ for (const build of ["simd", "relaxed"]) {
 }
 if (only !== "wasm") {
   run("tsc", "-p", "tsconfig.build.json", "--emitDeclarationOnly");
+  execFileSync(process.execPath, ["scripts/declarations.mjs"], { stdio: "inherit" });
   const options = {
     outdir: "dist",
     outbase: "src",
@@ -55,9 +56,15 @@ if (only !== "wasm") {
   // What is imported together is one file: each one takes Node about half a millisecond, and there are a hundred modules.
   await bundle({
     ...options,
-    entryPoints: ["host/node", "host/deno", "host/browser", "host/workers", "view/index", "worker/index", "cli/main"].map(
-      (name) => `src/${name}.ts`,
-    ),
+    entryPoints: [
+      "host/node",
+      "host/deno",
+      "host/browser",
+      "host/workers",
+      "view/index",
+      "worker/index",
+      "cli/main",
+    ].map((name) => `src/${name}.ts`),
     splitting: true,
     plugins: [
       { name: "entries stay as they are", setup: ownFiles },
@@ -100,7 +107,10 @@ function allAtOnce({ onLoad, onResolve }) {
   onResolve({ filter: /^[^.]/ }, ({ path, kind }) =>
     kind === "dynamic-import" ? { path, namespace: "at once" } : undefined,
   );
-  onLoad({ filter: /./, namespace: "at once" }, ({ path }) => ({ contents: `export * from ${JSON.stringify(path)};` }));
+  onLoad({ filter: /./, namespace: "at once" }, ({ path }) => ({
+    contents: `export * from ${JSON.stringify(path)};`,
+    resolveDir: ".",
+  }));
 }
 
 /**

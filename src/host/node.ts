@@ -6,14 +6,17 @@ import { native, unpacked } from "./native.ts";
 import { fileSystem } from "./nodeFiles.ts";
 
 usePlatform(
-  native(async (build) => {
-    try {
-      // The file beside this one, where there is one: no bundler moves it.
-      return (await fileSystem()).readFileSync(new URL(`../wasm/${build}.wasm`, import.meta.url));
-    } catch {
-      return unpacked(build);
-    }
-  }, import.meta.url),
+  native(
+    async (build) => {
+      try {
+        // The file beside this one, where there is one: no bundler moves it.
+        return (await fileSystem()).readFileSync(new URL(`../wasm/${build}.wasm`, import.meta.url));
+      } catch {
+        return unpacked(build);
+      }
+    },
+    import.meta.url,
+  ),
 );
 
 export * from "../index.ts";

@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /**
  * `wattention/service-worker`: what `wattention` exports, in one piece without any `import()`, which service workers forbid. It runs in
  * pages and workers too. As for browsers, a bundled app gives the URL of its copy of the model that ships.

@@ -2,7 +2,7 @@ import { AbortError, EngineError, throwIfAborted, UnsupportedOptionError, Watten
 import type { Node } from "../graph/graph.ts";
 import type { Step } from "../graph/lower.ts";
 import { Part } from "../graph/op.ts";
-import { type Build, platform } from "../platform.ts";
+import { type Build, type Compiled, platform, type WasmSource } from "../platform.ts";
 import { Memory } from "./memory.ts";
 
 /** What assembly/index.ts exports. */
@@ -41,13 +41,6 @@ export interface EngineOptions {
    * as it comes), or where it is.
    */
   wasm?: WasmSource | PromiseLike<WasmSource>;
-}
-
-export type WasmSource = WebAssembly.Module | BufferSource | Response | URL | string;
-
-export interface Compiled {
-  readonly build: Build;
-  readonly module: WebAssembly.Module;
 }
 
 /** A module of one function with an i8x16.relaxed_swizzle: engines without relaxed SIMD refuse it. */

@@ -3,8 +3,7 @@
 import { EngineError, FetchError } from "../errors.ts";
 import { readAll } from "../format/read.ts";
 import type { ModelFolder } from "../format/source.ts";
-import { type Build, platform } from "../platform.ts";
-import type { Compiled, WasmSource } from "./engine.ts";
+import { type Build, type Compiled, platform, type WasmSource } from "../platform.ts";
 
 /** By what was given, since a response can be read once; by address where it is a URL. */
 const compiled = new WeakMap<object, Promise<Compiled>>();
