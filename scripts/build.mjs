@@ -41,7 +41,7 @@ if (only !== "wasm") {
   run("tsc", "-p", "tsconfig.build.json", "--emitDeclarationOnly");
   // What is imported together is one file: each one takes Node about half a millisecond, and there are a hundred modules.
   await bundle({
-    entryPoints: ["host/node", "host/browser", "host/workers", "view/index", "cli/main"].map(
+    entryPoints: ["host/node", "host/browser", "host/workers", "view/index", "server/index", "cli/main"].map(
       (name) => `src/${name}.ts`,
     ),
     outdir: "dist",
@@ -93,7 +93,7 @@ function oneCore({ onLoad, onResolve }) {
   );
   onResolve({ filter: /^core$/ }, () => ({ path: resolve("src/index.ts") }));
   onLoad({ filter: /\.ts$/ }, ({ path }) =>
-    late.includes(path) || path === resolve("src/cli/main.ts")
+    late.includes(path) || ["src/cli/main.ts", "src/server/index.ts"].some((entry) => path === resolve(entry))
       ? { contents: `${readFileSync(path, "utf8")}\nimport "core";\n`, loader: "ts" }
       : undefined,
   );
