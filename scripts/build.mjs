@@ -39,6 +39,7 @@ for (const build of ["simd", "relaxed"]) {
 }
 if (only !== "wasm") {
   run("tsc", "-p", "tsconfig.build.json", "--emitDeclarationOnly");
+  execFileSync(process.execPath, ["scripts/declarations.mjs"], { stdio: "inherit" });
   // What is imported together is one file: each one takes Node about half a millisecond, and there are a hundred modules.
   await bundle({
     entryPoints: ["host/node", "host/browser", "host/workers", "view/index", "server/index", "cli/main"].map(

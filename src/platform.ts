@@ -1,5 +1,13 @@
 /** What a host gives the library. The entry files in src/host fill it in; nothing else in the library knows where it runs. */
 
+declare global {
+  /** Who compiles for Node has neither these names of the DOM nor, in @types/node, others. Where they are, these add nothing. */
+  namespace WebAssembly {
+    interface Module {}
+    interface Memory {}
+  }
+}
+
 /** A file read from its start to its end. */
 export interface ByteReader {
   /** Bytes in the file, where the host knows. */

@@ -37,7 +37,7 @@ export interface EngineOptions {
   /** The same bits on every engine: the build without fused multiply-adds. */
   deterministic?: boolean;
   /** A compiled module, or its bytes, in place of the one that ships. */
-  wasm?: WebAssembly.Module | BufferSource;
+  wasm?: WebAssembly.Module | ArrayBuffer | ArrayBufferView<ArrayBuffer>;
 }
 
 /** A module of one function with an i8x16.relaxed_swizzle: engines without relaxed SIMD refuse it. */
