@@ -114,7 +114,10 @@ export async function featureExtraction(source?: ModelSource, options: LoadOptio
     if (prompt !== last.prompt)
       last = {
         prompt,
-        skip: pooling_module?.include_prompt === false ? text.tokenizer.encode(lower(prompt)).input_ids.length - 1 : 0,
+        skip:
+          prompt && pooling_module?.include_prompt === false
+            ? text.tokenizer.encode(lower(prompt)).input_ids.length - 1
+            : 0,
       };
     return { input_ids, token_type_ids, skip: last.skip };
   };
