@@ -34,6 +34,8 @@ export interface Platform {
   module(build: Build): Promise<WebAssembly.Module>;
   /** Gives the event loop a turn. */
   pause(): Promise<void>;
+  /** The same promise, where a host would not wait for it by itself. */
+  waiting?<T>(promise: Promise<T>): Promise<T>;
   /** The folder at a path of the file system; undefined where the path is not a folder or file (it may then be a hub id). */
   folder?(path: string): Promise<Folder | undefined>;
   /** The model that ships with the package. */

@@ -83,7 +83,9 @@ export class Engine {
   probed = false;
   /** What is reserved for good, by address. */
   #blocks: Block[] = [];
-  #queue: Promise<unknown> = Promise.resolve();
+  #busy = false;
+  /** What wakes those that wait for their turn. */
+  readonly #waiting: (() => void)[] = [];
   #disposed = false;
   /** Milliseconds per unit of work by op, as last seen. */
   readonly #pace = new Map<Node["op"], number>();
@@ -141,22 +143,41 @@ export class Engine {
   }
 
   /** Runs `work` when all earlier work is done, whether or not that failed; never, if `signal` fires before that. */
-  enqueue<T>(work: () => Promise<T> | T, signal?: AbortSignal): Promise<T> {
-    let started = false;
-    const done = this.#queue.then(() => {
+  async enqueue<T>(work: () => Promise<T> | T, signal?: AbortSignal): Promise<T> {
+    throwIfAborted(signal);
+    if (this.#busy) {
+      const turn = this.#turn(signal);
+      await (platform().waiting?.(turn) ?? turn);
+    }
+    this.#busy = true;
+    try {
+      await undefined; // as if it had waited: what the caller does next comes first
       if (this.#disposed) throw new EngineError("the engine was disposed");
       throwIfAborted(signal);
-      started = true;
-      return work();
-    });
-    this.#queue = done.catch(() => {});
-    if (!signal) return done;
-    // Who waits in the queue need not wait to learn that the wait is over.
+      return await work();
+    } finally {
+      const next = this.#waiting.shift();
+      this.#busy = !!next;
+      next?.();
+    }
+  }
+
+  /**
+   * Waits in the queue. Who leaves it leaves nothing behind: Workers run what follows a promise for the request that made it, and never if
+   * that is over, so that a place in a chain of promises, left by a request whose client went away, would stop all behind it.
+   */
+  #turn(signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
-      const leave = () => started || reject(new AbortError(signal.reason));
-      if (signal.aborted) leave();
-      signal.addEventListener("abort", leave, { once: true });
-      done.then(resolve, reject).finally(() => signal.removeEventListener("abort", leave));
+      const leave = () => {
+        this.#waiting.splice(this.#waiting.indexOf(go), 1);
+        reject(new AbortError(signal!.reason));
+      };
+      const go = () => {
+        signal?.removeEventListener("abort", leave);
+        resolve();
+      };
+      this.#waiting.push(go);
+      signal?.addEventListener("abort", leave, { once: true });
     });
   }
 

@@ -36,8 +36,7 @@ async function fromR2(bucket: R2Bucket, name: string) {
 }
 
 /**
- * Loads at the first request: a worker may not read anything before. All requests of the isolate wait for that one load, so it must
- * not end with the request that began it: its client may leave.
+ * Loads at the first request: a worker may not read anything before. All requests of the isolate wait for that one load.
  */
 function once<T>(load: () => Promise<T>): () => Promise<T> {
   let loaded: Promise<T> | undefined;
@@ -52,10 +51,19 @@ function once<T>(load: () => Promise<T>): () => Promise<T> {
   };
 }
 
-/** Runs of one model queue, so a request that ends early must let its own run end, or those behind it would wait for ever. */
-export function lasting<T>(work: Promise<T>): Promise<T> {
+/**
+ * Work that several requests depend on: loading, and runs of one model, which queue. It must not end with the request that began it, whose
+ * client may leave: `waitUntil`. And a request that waits for nothing but another one's work counts as hung, and is ended by the runtime:
+ * a timer of its own keeps it.
+ */
+export async function lasting<T>(work: Promise<T>): Promise<T> {
   waitUntil(work.catch(() => {}));
-  return work;
+  const timer = setInterval(() => {}, 1000);
+  try {
+    return await work;
+  } finally {
+    clearInterval(timer);
+  }
 }
 
 export const embedder = once<FeatureExtraction>(async () => pipeline("feature-extraction", await open(EMBEDDER)));

@@ -108,3 +108,30 @@ export function cpu(pid) {
     ns += Number(readFileSync(`/proc/${pid}/task/${task}/schedstat`, "utf8").split(" ")[0]);
   return ns / 1e6;
 }
+
+/** What V8 says of the worker's heap and array buffers after a collection. */
+export async function heap({ mf }) {
+  const inspector = await mf.getInspectorURL();
+  const targets = await (await fetch(new URL("/json", inspector.href.replace(/^ws/, "http")))).json();
+  const target = targets.find(({ id }) => /core:user:/.test(id)) ?? targets[0];
+  const socket = new WebSocket(target.webSocketDebuggerUrl);
+  await new Promise((resolve, reject) => Object.assign(socket, { onopen: resolve, onerror: reject }));
+  let id = 0;
+  const call = (method, params = {}) =>
+    new Promise((resolve) => {
+      const own = ++id;
+      const read = ({ data }) => {
+        const answer = JSON.parse(data);
+        if (answer.id !== own) return;
+        socket.removeEventListener("message", read);
+        resolve(answer.result);
+      };
+      socket.addEventListener("message", read);
+      socket.send(JSON.stringify({ id: own, method, params }));
+    });
+  await call("HeapProfiler.enable");
+  await call("HeapProfiler.collectGarbage");
+  const usage = await call("Runtime.getHeapUsage");
+  socket.close();
+  return usage;
+}
