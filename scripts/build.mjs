@@ -63,6 +63,7 @@ if (only !== "wasm") {
       "host/workers",
       "view/index",
       "worker/index",
+      "server/index",
       "cli/main",
     ].map((name) => `src/${name}.ts`),
     splitting: true,
@@ -126,7 +127,7 @@ function oneCore({ onLoad, onResolve }) {
   );
   onResolve({ filter: /^core$/ }, () => ({ path: resolve("src/index.ts") }));
   onLoad({ filter: /\.ts$/ }, ({ path }) =>
-    late.includes(path) || path === resolve("src/cli/main.ts")
+    late.includes(path) || ["src/cli/main.ts", "src/server/index.ts"].some((entry) => path === resolve(entry))
       ? { contents: `${readFileSync(path, "utf8")}\nimport "core";\n`, loader: "ts" }
       : undefined,
   );
