@@ -42,9 +42,15 @@ if (only !== "wasm") {
   execFileSync(process.execPath, ["scripts/declarations.mjs"], { stdio: "inherit" });
   // What is imported together is one file: each one takes Node about half a millisecond, and there are a hundred modules.
   await bundle({
-    entryPoints: ["host/node", "host/browser", "host/workers", "view/index", "server/index", "cli/main"].map(
-      (name) => `src/${name}.ts`,
-    ),
+    entryPoints: [
+      "host/node",
+      "host/browser",
+      "host/workers",
+      "view/index",
+      "server/index",
+      "cli/main",
+      "cli/thread",
+    ].map((name) => `src/${name}.ts`),
     outdir: "dist",
     outbase: "src",
     bundle: true,

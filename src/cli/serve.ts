@@ -25,9 +25,11 @@ export const serve = command("serve", "Answer over HTTP: OpenAI's embeddings, re
   .option("--batch-tokens <n>", "of one batch; default: 512", whole(1))
   .option("--batch-texts <n>", "of one batch; 1: no batching; default: 256", whole(1))
   .option("--batch-window <ms>", "to wait for company when nothing runs; default: 0", whole(0))
+  .option("--threads <n>", "engines in threads of their own, each with its copy of the model; default: none", whole(1))
   .option("--grace <ms>", "for requests under way, at SIGTERM and Ctrl-C", whole(0), 10_000)
   .option("-q, --quiet", "no line for each request")
   .action(async (model: string | undefined, options: ServeOptions) => {
     const { start } = await import("./serve/start.ts");
-    await start({ ...options, model: model ?? options.model }, loading({ ...options, json: true }), signal);
+    const thread = new URL("./thread.js", import.meta.url);
+    await start({ ...options, model: model ?? options.model }, loading({ ...options, json: true }), signal, thread);
   });

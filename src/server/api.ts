@@ -55,8 +55,8 @@ const timed =
   (time: number): MiddlewareHandler<Env> =>
   async (c, next) => {
     const control = new AbortController();
-    const late = new ApiError(504, `the request took longer than ${time} ms`, "timeout");
-    const timer = setTimeout(() => control.abort(late), time);
+    const late = () => control.abort(new ApiError(504, `the request took longer than ${time} ms`, "timeout"));
+    const timer = setTimeout(late, time);
     const gone: AbortSignal | undefined = c.req.raw.signal;
     const leave = () => control.abort(gone?.reason);
     gone?.addEventListener("abort", leave);

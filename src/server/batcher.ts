@@ -28,6 +28,8 @@ export interface BatchOptions {
   texts?: number;
   /** Milliseconds to wait for company when nothing runs. Default 0: what gathered while the engine was busy goes together. */
   window?: number;
+  /** Batches that run at once: as many as the model has engines. Default 1. */
+  lanes?: number;
 }
 
 export interface QueueOptions extends BatchOptions {
@@ -76,15 +78,17 @@ export class Batcher<T extends Item, R> {
   readonly #queue: Job<T, R>[] = [];
   #waiting = 0;
   #cost = 0;
-  #busy = false;
-  /** Jobs with texts in the batch that runs, and what ends it. */
-  #running: { readonly jobs: Set<Job<T, R>>; readonly control: AbortController } | undefined;
+  #gathering = false;
+  /** How many batches are under way. */
+  #active = 0;
+  /** Jobs with texts in each run, and what ends it. */
+  readonly #running = new Set<{ readonly jobs: Set<Job<T, R>>; readonly control: AbortController }>();
   /** Milliseconds a token, as last seen. */
   #pace = 0.1;
 
   constructor(run: (items: readonly T[], signal: AbortSignal) => Promise<readonly R[]>, options: QueueOptions) {
     this.#run = run;
-    this.#options = { tokens: 512, texts: 256, window: 0, ...options };
+    this.#options = { tokens: 512, texts: 256, window: 0, lanes: 1, ...options };
   }
 
   /** Texts that wait for a batch. */
@@ -123,7 +127,7 @@ export class Batcher<T extends Item, R> {
       signal?.addEventListener("abort", leave, { once: true });
       this.#queue.push(job);
       this.#wait(items, 1);
-      if (!this.#busy) void this.#work();
+      void this.#work();
     });
   }
 
@@ -139,18 +143,23 @@ export class Batcher<T extends Item, R> {
     if (place >= 0) this.#queue.splice(place, 1);
     this.#wait(job.items.slice(job.next), -1);
     job.next = job.items.length;
-    const running = this.#running;
-    if (running?.jobs.has(job) && [...running.jobs].every((j) => j.over)) running.control.abort();
+    for (const { jobs, control } of this.#running) if (jobs.has(job) && [...jobs].every((j) => j.over)) control.abort();
   }
 
   async #work(): Promise<void> {
-    this.#busy = true;
-    while (this.#queue.length) {
+    if (this.#gathering) return;
+    this.#gathering = true;
+    while (this.#queue.length && this.#active < this.#options.lanes) {
       await this.#gather();
       const batch = this.#take();
-      if (batch.length) await this.#execute(batch);
+      if (!batch.length) continue;
+      this.#active++;
+      this.#execute(batch).finally(() => {
+        this.#active--;
+        void this.#work();
+      });
     }
-    this.#busy = false;
+    this.#gathering = false;
   }
 
   /** The engine kept the event loop busy: requests that arrived meanwhile are read first. */
@@ -212,7 +221,8 @@ export class Batcher<T extends Item, R> {
       items.push(item);
     }
     const control = new AbortController();
-    this.#running = { jobs, control };
+    const running = { jobs, control };
+    this.#running.add(running);
     const start = performance.now();
     try {
       const results = await this.#run(items, control.signal);
@@ -221,7 +231,7 @@ export class Batcher<T extends Item, R> {
         if (--job.left === 0) job.end();
       }
     } finally {
-      this.#running = undefined;
+      this.#running.delete(running);
     }
     const took = performance.now() - start;
     const tokens = items.reduce((sum, { cost }) => sum + cost, 0);

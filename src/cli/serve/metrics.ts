@@ -1,5 +1,5 @@
 import type { MiddlewareHandler } from "hono";
-import { routePath } from "hono/route";
+import { matchedRoutes } from "hono/route";
 import type { BatchEvent } from "../../server/index.ts";
 
 const SIZES = [1, 2, 4, 8, 16, 32, 64, 128, 256];
@@ -52,7 +52,8 @@ export async function metrics() {
   const timed: MiddlewareHandler = async (c, next) => {
     const start = performance.now();
     await next();
-    const route = routePath(c, -1);
+    // Middlewares match everything, and paths that no route has would be labels without end.
+    const route = matchedRoutes(c).findLast(({ path }) => !path.includes("*"))?.path ?? "none";
     requests.observe({ method: c.req.method, route, status: c.res.status }, (performance.now() - start) / 1000);
   };
   return {

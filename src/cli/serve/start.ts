@@ -1,7 +1,7 @@
 import { basename } from "node:path";
 import { type Context, Hono } from "hono";
 import type { LoadOptions } from "../../models/model.ts";
-import { api } from "../../server/index.ts";
+import { api, type Embedder, type Reranker } from "../../server/index.ts";
 import { pipeline } from "../../tasks/pipeline.ts";
 import type { CommonOptions } from "../io.ts";
 import { listen } from "./listen.ts";
@@ -23,6 +23,7 @@ export interface ServeOptions extends CommonOptions {
   batchTokens?: number;
   batchTexts?: number;
   batchWindow?: number;
+  threads?: number;
   grace: number;
   quiet?: boolean;
 }
@@ -38,16 +39,31 @@ const nameOf = (model: string | undefined, usual: string) =>
 const path = (c: Context) => new URL(c.req.url).pathname;
 
 /** Serves until SIGTERM or Ctrl-C; requests under way then have `grace` milliseconds. */
-export async function start(o: ServeOptions, loading: LoadOptions, signal: AbortSignal): Promise<void> {
+export async function start(o: ServeOptions, loading: LoadOptions, signal: AbortSignal, thread: URL): Promise<void> {
   const closing = new AbortController();
   const measured = await metrics();
   const name = o.name ?? nameOf(o.model, "default-embedder");
   const { index, rerank } = o;
   const stores = index === undefined ? undefined : await (await import("./durable.ts")).durableStores(index);
 
+  const { dtype, deterministic, endpoint, revision, threads } = o;
+  const options = { dtype, deterministic, endpoint, revision };
+  const embedder = async (): Promise<Embedder> => {
+    const own = await pipeline("feature-extraction", o.model, loading);
+    if (!threads) return own;
+    const { threadedEmbedder } = await import("./threads.ts");
+    return threadedEmbedder(own, threads, thread, { task: "feature-extraction", model: o.model, options });
+  };
+  const reranker = async (): Promise<Reranker> => {
+    const own = await pipeline("text-ranking", rerank, loading);
+    if (!threads) return own;
+    const { threadedReranker } = await import("./threads.ts");
+    return threadedReranker(own, threads, thread, { task: "text-ranking", model: rerank, options });
+  };
+
   const served = api({
-    models: { [name]: () => pipeline("feature-extraction", o.model, loading) },
-    rerankers: rerank ? { [nameOf(rerank, "")]: () => pipeline("text-ranking", rerank, loading) } : {},
+    models: { [name]: embedder },
+    rerankers: rerank ? { [nameOf(rerank, "")]: reranker } : {},
     indexes: stores,
     limits: defined({
       bytes: o.maxBody,
@@ -56,7 +72,7 @@ export async function start(o: ServeOptions, loading: LoadOptions, signal: Abort
       queue: o.maxQueue,
       time: o.timeout,
     }),
-    batch: defined({ tokens: o.batchTokens, texts: o.batchTexts, window: o.batchWindow }),
+    batch: defined({ tokens: o.batchTokens, texts: o.batchTexts, window: o.batchWindow, lanes: threads }),
     tokens: o.token,
     cors: o.cors?.includes("*") ? "*" : o.cors,
     closing: closing.signal,
