@@ -148,13 +148,12 @@ export class DurableStore implements VectorStore {
   #change(change: Change, record: Uint8Array): Promise<number> {
     return new Promise((resolve, reject) => {
       this.#waiting.push({ change, record, resolve, reject });
-      this.#writing ??= this.#write().finally(() => {
-        this.#writing = undefined;
-      });
+      this.#writing ??= this.#write();
     });
   }
 
   async #write(): Promise<void> {
+    await undefined; // what is called for in one turn goes together
     while (this.#waiting.length) {
       const group = this.#waiting;
       this.#waiting = [];
@@ -167,6 +166,7 @@ export class DurableStore implements VectorStore {
         for (const { reject } of group) reject(error);
       }
     }
+    this.#writing = undefined; // with the last look at what waits: who comes now begins anew
   }
 
   /** Writes records and waits until they are on disk. What could be written in part is cut off again. */

@@ -61,7 +61,7 @@ export function read(bytes: Uint8Array, at: number): Found | undefined {
   const size = view.getUint32(at + HEAD, true);
   if (size > length - 4 || (length - 4 - size) % 4) return;
   const json = JSON.parse(new TextDecoder().decode(bytes.subarray(text, text + size)));
-  return { at, end, json, numbers: new Float32Array(bytes.slice(text + size, end).buffer) };
+  return { at, end, json, numbers: new Float32Array(new Uint8Array(bytes.subarray(text + size, end)).buffer) };
 }
 
 /**
