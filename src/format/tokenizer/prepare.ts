@@ -17,7 +17,7 @@ const CONFIG = /^(\w+_token|model_max_length|truncation_side|clean_up_tokenizati
  * Returns where each bucket starts, and all entries.
  */
 function table(hashes: number[], sizes: number[], write: (out: Uint8Array, at: number, i: number) => void) {
-  const least = Math.max(0, Math.ceil(Math.log2(hashes.length / 4)));
+  const least = 32 - Math.clz32(Math.max(0, Math.ceil(hashes.length / 4) - 1)); // so that 2 ** least buckets hold four each
   for (let bits = least; bits < least + 5; bits++) {
     const starts = new Uint32Array(2 ** bits + 1);
     const entries = new Uint32Array(2 ** bits);
