@@ -106,7 +106,11 @@ if (o.minutes) {
   console.log(`${clients} clients, ${o.minutes} minutes:`, rest);
   process.exitCode = bad(seen) ? 1 : 0;
 } else {
-  const kinds = { batched: o.extra.split(" ").filter(Boolean), single: ["--batch-texts", "1", ...o.extra.split(" ").filter(Boolean)], plain: ["plain"] };
+  const kinds = {
+    batched: o.extra.split(" ").filter(Boolean),
+    single: ["--batch-texts", "1", ...o.extra.split(" ").filter(Boolean)],
+    plain: ["plain"],
+  };
   const names = Object.keys(kinds);
   const servers = {};
   for (const [kind, options] of Object.entries(kinds)) servers[kind] = await start(...options);

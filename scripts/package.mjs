@@ -26,8 +26,8 @@ const check = (command, ...args) => {
   console[status ? "error" : "log"](status ? `${command}:\n${stdout}${stderr}` : `${command}: fine`);
   return status === 0;
 };
-/** Entries that are no code, and have no types. */
-const raw = Object.keys(manifest.exports).filter((name) => String(manifest.exports[name]).endsWith(".wasm"));
+/** Entries that are no code; attw does not know what their types say of them. */
+const raw = Object.keys(manifest.exports).filter((name) => name.startsWith("./wasm/"));
 const typed = check("attw", tarball, "--profile", "esm-only", "--exclude-entrypoints", ...raw.map((n) => n.slice(2)));
 const small = check("size-limit");
 process.exitCode = messages.length === 0 && typed && small ? 0 : 1;

@@ -29,6 +29,14 @@ export interface Folder {
 /** `relaxed` uses relaxed SIMD (fused multiply-add); `simd` runs everywhere and gives the same bits on every engine. */
 export type Build = "simd" | "relaxed";
 
+/** A module as a caller gives it. */
+export type WasmSource = WebAssembly.Module | ArrayBuffer | ArrayBufferView<ArrayBuffer> | Response | URL | string;
+
+export interface Compiled {
+  readonly build: Build;
+  readonly module: WebAssembly.Module;
+}
+
 export interface Platform {
   /** Compiles (or finds compiled) one build of the module. */
   module(build: Build): Promise<WebAssembly.Module>;

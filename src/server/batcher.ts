@@ -60,6 +60,9 @@ interface Job<T, R> {
   left: number;
   readonly results: R[];
   readonly end: (error?: unknown) => void;
+  /** Lets it run batches, its own texts and others'. */
+  lead: () => void;
+  leads: boolean;
   over: boolean;
 }
 
@@ -78,9 +81,8 @@ export class Batcher<T extends Item, R> {
   readonly #queue: Job<T, R>[] = [];
   #waiting = 0;
   #cost = 0;
-  #gathering = false;
-  /** How many batches are under way. */
-  #active = 0;
+  /** How many jobs run batches now. */
+  #leaders = 0;
   /** Jobs with texts in each run, and what ends it. */
   readonly #running = new Set<{ readonly jobs: Set<Job<T, R>>; readonly control: AbortController }>();
   /** Milliseconds a token, as last seen. */
@@ -116,6 +118,8 @@ export class Batcher<T extends Item, R> {
         left: items.length,
         results: new Array(items.length),
         over: false,
+        lead: () => {},
+        leads: false,
         end: (error) => {
           if (job.over) return;
           job.over = true;
@@ -127,7 +131,10 @@ export class Batcher<T extends Item, R> {
       signal?.addEventListener("abort", leave, { once: true });
       this.#queue.push(job);
       this.#wait(items, 1);
-      void this.#work();
+      void new Promise<void>((go) => {
+        job.lead = go;
+      }).then(() => this.#work(job));
+      if (this.#leaders < this.#options.lanes) this.#promote(job);
     });
   }
 
@@ -146,20 +153,30 @@ export class Batcher<T extends Item, R> {
     for (const { jobs, control } of this.#running) if (jobs.has(job) && [...jobs].every((j) => j.over)) control.abort();
   }
 
-  async #work(): Promise<void> {
-    if (this.#gathering) return;
-    this.#gathering = true;
-    while (this.#queue.length && this.#active < this.#options.lanes) {
+  /** Makes it a job that runs batches. */
+  #promote(job: Job<T, R>): void {
+    this.#leaders++;
+    job.leads = true;
+    job.lead();
+  }
+
+  /**
+   * Runs batches until this job is over, then lets the next one do it: on Workers, what a request has begun ends with it, so that none
+   * may work for the others once it has its answer.
+   */
+  async #work(job: Job<T, R>): Promise<void> {
+    while (!job.over && this.#queue.length) {
       await this.#gather();
       const batch = this.#take();
-      if (!batch.length) continue;
-      this.#active++;
-      this.#execute(batch).finally(() => {
-        this.#active--;
-        void this.#work();
-      });
+      if (this.#queue.length && this.#leaders < this.#options.lanes) {
+        this.#leaders++;
+        void this.#work(job); // another engine is free
+      }
+      if (batch.length) await this.#execute(batch);
     }
-    this.#gathering = false;
+    this.#leaders--;
+    const next = this.#queue.find(({ leads }) => !leads);
+    if (next && this.#leaders < this.#options.lanes) this.#promote(next);
   }
 
   /** The engine kept the event loop busy: requests that arrived meanwhile are read first. */

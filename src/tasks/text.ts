@@ -134,13 +134,16 @@ export class TextModel {
   }
 }
 
-/** A task: a function with the model behind it. */
-export type Task<F extends (...args: never[]) => unknown> = F & {
+/** What a task has beside its call. */
+export interface TaskMembers {
   readonly model: Model;
   readonly tokenizer: Tokenizer;
   dispose(): void;
   [Symbol.dispose](): void;
-};
+}
+
+/** A task: a function with the model behind it. */
+export type Task<F extends (...args: never[]) => unknown> = F & TaskMembers;
 
 export function task<F extends (...args: never[]) => unknown>(
   text: Pick<TextModel, "model" | "tokenizer" | "dispose">,

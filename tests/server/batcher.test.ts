@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import "../../src/host/node.ts";
 import { Batcher, type BatchOptions, type Item, QueueFullError } from "../../src/server/batcher.ts";
 
@@ -27,6 +27,9 @@ function doubling(options: BatchOptions & { queue?: number } = {}, gate?: () => 
   return { batcher, batches, signals };
 }
 
+/** Waits until so many batches run. */
+const begun = (batches: number[][], n = 1) => vi.waitFor(() => expect(batches).toHaveLength(n), { interval: 1 });
+
 /** A gate that stays shut until it is opened. */
 function shut() {
   let open = () => {};
@@ -41,7 +44,7 @@ describe("batching", () => {
     const { gate, open } = shut();
     const { batcher, batches } = doubling({}, gate);
     const first = batcher.submit([text(1)]);
-    await turn();
+    await begun(batches);
     const others = [2, 3, 4].map((n) => batcher.submit([text(n), text(10 * n)]));
     expect(batcher.waiting).toBe(6);
     open();
@@ -59,7 +62,7 @@ describe("batching", () => {
     const { gate, open } = shut();
     const { batcher, batches } = doubling({ texts: 4 }, gate);
     const begin = batcher.submit([text(0)]);
-    await turn();
+    await begun(batches);
     const long = batcher.submit(Array.from({ length: 20 }, (_, i) => text(100 + i)));
     const short = batcher.submit([text(1)]);
     open();
@@ -100,7 +103,7 @@ describe("batching", () => {
     const { batcher, batches, signals } = doubling({}, gate);
     const control = [new AbortController(), new AbortController()];
     const running = batcher.submit([text(1)], control[0].signal);
-    await turn();
+    await begun(batches);
     const waiting = batcher.submit([text(2), text(3)], control[1].signal);
     const other = batcher.submit([text(4)]);
     control[1].abort();
@@ -118,9 +121,9 @@ describe("batching", () => {
 
   it("refuses what its queue has no room for, and says when to come again", async () => {
     const { gate, open } = shut();
-    const { batcher } = doubling({ queue: 3 }, gate);
+    const { batcher, batches } = doubling({ queue: 3 }, gate);
     const begin = batcher.submit([text(0)]);
-    await turn();
+    await begun(batches);
     const long = batcher.submit([text(1), text(2), text(3), text(4)]); // nothing waits: it is taken, or it never would be
     const error = await batcher.submit([text(5)]).catch((e) => e);
     expect(error).toBeInstanceOf(QueueFullError);
@@ -134,11 +137,23 @@ describe("batching", () => {
     const { gate, open } = shut();
     const { batcher, batches } = doubling({ texts: 1, lanes: 2 }, gate);
     const all = [1, 2, 3].map((n) => batcher.submit([text(n)]));
-    await turn();
-    await turn();
+    await begun(batches, 2);
     expect(batches).toEqual([[1], [2]]);
     open();
     expect(await Promise.all(all)).toEqual([[2], [4], [6]]);
+  });
+
+  it("gives a single request all engines", async () => {
+    const { gate, open } = shut();
+    const { batcher, batches } = doubling({ texts: 2, lanes: 2 }, gate);
+    const all = batcher.submit([1, 2, 3, 4, 5].map((n) => text(n)));
+    await begun(batches, 2);
+    expect(batches).toEqual([
+      [1, 2],
+      [3, 4],
+    ]);
+    open();
+    expect(await all).toEqual([2, 4, 6, 8, 10]);
   });
 
   it("never mixes, whatever comes, fails and leaves", async () => {

@@ -38,11 +38,12 @@ export function wrangler(folder, ...args) {
 }
 
 /** What `wrangler deploy` would send, and how large wrangler says it is (bytes, whole and after gzip). */
-export function bundle(folder, env = "", name = env || "assets") {
+export function bundle(folder, env = "", name = env || "assets", main = undefined) {
   const out = join(folder, "dist", name);
-  const said = wrangler(folder, "deploy", "--dry-run", "--outdir", out, "--env", env);
+  const entry = main ? [main] : [];
+  const said = wrangler(folder, "deploy", ...entry, "--dry-run", "--outdir", out, "--env", env);
   const [, raw, gzip] = /Total Upload: ([\d.]+) KiB \/ gzip: ([\d.]+) KiB/.exec(said);
-  return { folder, env, out, raw: raw * 1024, gzip: gzip * 1024 };
+  return { folder, env, out, main, raw: raw * 1024, gzip: gzip * 1024 };
 }
 
 const TYPES = { ".js": "ESModule", ".wasm": "CompiledWasm", ".safetensors": "Data" };
@@ -53,11 +54,14 @@ const TYPES = { ".js": "ESModule", ".wasm": "CompiledWasm", ".safetensors": "Dat
  * @param persist folder of what is stored; without it, nothing lasts
  * @param pages limit of every linear memory, in pages of 64 KiB: V8 refuses to grow beyond
  */
-export async function start({ folder, env, out }, { vars = {}, persist, pages, options = {} } = {}) {
+export async function start({ folder, env, out, main }, { vars = {}, persist, pages, options = {} } = {}) {
   const { Miniflare, convertV4MiniflareOptions, Log, LogLevel } = require("miniflare");
   const { unstable_getMiniflareWorkerOptions } = await import(require.resolve("wrangler"));
-  const { workerOptions, main } = unstable_getMiniflareWorkerOptions(join(folder, "wrangler.jsonc"), env || undefined);
-  const entry = `${basename(main, ".ts")}.js`;
+  const { workerOptions, main: usual } = unstable_getMiniflareWorkerOptions(
+    join(folder, "wrangler.jsonc"),
+    env || undefined,
+  );
+  const entry = `${basename(main ?? usual, ".ts")}.js`;
   const modules = readdirSync(out)
     .sort((a, b) => (b === entry) - (a === entry))
     .flatMap((file) => {

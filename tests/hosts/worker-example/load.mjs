@@ -20,6 +20,19 @@ export async function run({ folder, bundles: { assets } }) {
   const texts = Array.from({ length: REQUESTS }, (_, i) => text(i));
   const expected = (await extract(texts, { normalize: true })).tolist();
 
+  // That the flag caps: less than the model takes is refused, in our words, and the isolate goes on.
+  const small = await start(assets, { pages: 64 });
+  try {
+    const response = await fetch(new URL("/embed", small.url), { method: "POST", body: '{"texts":["a"]}' });
+    assert.equal(response.status, 500);
+    assert.deepEqual(await response.json(), {
+      error: { type: "server_error", message: "internal error", param: null },
+    });
+    assert.equal((await fetch(new URL("/health", small.url))).status, 200);
+  } finally {
+    await small.stop();
+  }
+
   const worker = await start(assets, { pages: PAGES });
   try {
     const post = (path, body, init) =>
@@ -83,7 +96,7 @@ export async function run({ folder, bundles: { assets } }) {
     const [idle, one, found] = [rounds.idle, rounds.query, rounds.search].map(median);
     const mb = (bytes) => `${(bytes / 2 ** 20).toFixed(1)} MiB`;
     return {
-      checks: 9,
+      checks: 12,
       figures: {
         [`${REQUESTS} requests at once`]: `all right, none lost, ${took.toFixed(0)} ms`,
         "memory after them": `${mb(sum)} = heap ${mb(totalSize)} (used ${mb(usedSize)}) + buffers ${mb(buffers)} + linear memory, at most ${mb(linear)}`,
