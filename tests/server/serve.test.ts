@@ -130,10 +130,10 @@ describe("wattention serve", () => {
       const code = own.stop(signal);
       await expect.poll(() => own.log.some(({ event }) => event === "closing")).toBe(true);
       const late = await fetch(own.url).then(
-      (r) => r.status,
-      () => "no connection",
-    );
-    expect([503, "no connection"]).toContain(late);
+        (r) => r.status,
+        () => "no connection",
+      );
+      expect([503, "no connection"]).toContain(late);
       const answers = await Promise.allSettled(under);
       for (const [i, answer] of answers.entries()) {
         if (answer.status === "rejected") throw answer.reason;
