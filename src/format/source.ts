@@ -44,7 +44,7 @@ export interface SourceOptions {
   /** Branch, tag or commit on the hub; `main` unless given. */
   revision?: string;
   /** Sent with every request: `authorization`, for one. */
-  headers?: HeadersInit;
+  headers?: RequestInit["headers"];
   fetch?: typeof fetch;
 }
 

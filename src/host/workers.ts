@@ -17,6 +17,15 @@ const modules = {
 usePlatform({
   module: async (build) => (await modules[build]()).default as unknown as WebAssembly.Module,
   pause: () => new Promise((resolve) => setTimeout(resolve)),
+  // A request that waits for nothing but another request's work counts as hung, and is ended: a timer of its own keeps it.
+  waiting: async (promise) => {
+    const timer = setInterval(() => {}, 1000);
+    try {
+      return await promise;
+    } finally {
+      clearInterval(timer);
+    }
+  },
   shippedModel: () => {
     throw new InputError("a worker has no files: give the model as bytes, a URL or a hub id");
   },

@@ -3,10 +3,20 @@ import { checkpointOf } from "../format/tensors.ts";
 import { Graph, type Value } from "../graph/graph.ts";
 import type { Session } from "../runtime/session.ts";
 import { Tensor, type TensorLike } from "../tensor.ts";
-import { additive, attend, axesOf, buildAttention, checked, f32, load, type Mask } from "./attention.ts";
+import {
+  additive,
+  attend,
+  axesOf,
+  buildAttention,
+  checked,
+  f32,
+  type LayerOptions,
+  load,
+  type Mask,
+} from "./attention.ts";
 import { linear } from "./blocks.ts";
 
-export interface MultiheadAttentionOptions {
+export interface MultiheadAttentionOptions extends LayerOptions {
   /** Width of keys and of values where it is not embed_dim. */
   kdim?: number;
   vdim?: number;
@@ -131,7 +141,7 @@ export class MultiheadAttention {
       options,
     );
     const outputs = { out: out_proj ? project("out_proj", out) : out, weights: probabilities };
-    return load(g, outputs, [checkpointOf(this.#linears)]);
+    return load(g, outputs, [checkpointOf(this.#linears)], this.#options);
   }
 
   /** Gives the layer's memory back; later calls throw InputError. */
