@@ -232,5 +232,5 @@ try {
   console.log(`${checks} checks, all good`);
 } finally {
   await running?.().catch(() => {});
-  rmSync(state, { recursive: true, force: true });
+  for (const folder of [state, join(here, ".wrangler/tmp")]) rmSync(folder, { recursive: true, force: true });
 }

@@ -58,6 +58,8 @@ interface Job<T, R> {
   left: number;
   readonly results: R[];
   readonly end: (error?: unknown) => void;
+  /** Makes it the one that runs batches. */
+  lead: () => void;
   over: boolean;
 }
 
@@ -112,6 +114,7 @@ export class Batcher<T extends Item, R> {
         left: items.length,
         results: new Array(items.length),
         over: false,
+        lead: () => {},
         end: (error) => {
           if (job.over) return;
           job.over = true;
@@ -123,7 +126,13 @@ export class Batcher<T extends Item, R> {
       signal?.addEventListener("abort", leave, { once: true });
       this.#queue.push(job);
       this.#wait(items, 1);
-      if (!this.#busy) void this.#work();
+      const led = new Promise<void>((go) => {
+        job.lead = go;
+      });
+      void led.then(() => this.#work(job));
+      if (this.#busy) return;
+      this.#busy = true;
+      job.lead();
     });
   }
 
@@ -143,14 +152,19 @@ export class Batcher<T extends Item, R> {
     if (running?.jobs.has(job) && [...running.jobs].every((j) => j.over)) running.control.abort();
   }
 
-  async #work(): Promise<void> {
-    this.#busy = true;
-    while (this.#queue.length) {
+  /**
+   * Runs batches until this job is over, then lets the next one do it: on Workers, what a request has begun ends with it, so that none
+   * may work for the others once it has its answer.
+   */
+  async #work(job: Job<T, R>): Promise<void> {
+    while (!job.over && this.#queue.length) {
       await this.#gather();
       const batch = this.#take();
       if (batch.length) await this.#execute(batch);
     }
-    this.#busy = false;
+    const [next] = this.#queue;
+    this.#busy = !!next;
+    next?.lead();
   }
 
   /** The engine kept the event loop busy: requests that arrived meanwhile are read first. */

@@ -16,6 +16,7 @@ export async function run({ folder, bundles: { assets, r2 } }) {
 
   const post = async ({ url }, path, body) => {
     const response = await fetch(new URL(path, url), {
+      signal: AbortSignal.timeout(60_000),
       method: "POST",
       headers: { "content-type": "application/json" },
       body: JSON.stringify(body),
@@ -77,6 +78,18 @@ export async function run({ folder, bundles: { assets, r2 } }) {
       const { turns } = JSON.parse(await post(worker, "/", ["how is memory planned for query 7"]));
       figures[`turns of a short query, the clock ${CLOCK === "runs" ? "running" : "standing still"}`] = turns;
     });
+
+  // wattention/server in a worker: who gathers the texts of many requests must not end with the request that began it.
+  copyFileSync(join(import.meta.dirname, "api.ts"), join(folder, "src/api.ts"));
+  await within([bundle(folder, "bundled", "api", "src/api.ts")], async (worker) => {
+    const ask = async (input) => JSON.parse(await post(worker, "/v1/embeddings", { input })).data;
+    const words = Array.from({ length: 200 }, (_, i) => `text number ${i}`);
+    const right = (await extract(words)).tolist();
+    const parts = [words.slice(0, 60), ...words.slice(60)];
+    for (const round of ["cold", "warm"])
+      for (const [i, { embedding }] of (await Promise.all(parts.map(ask))).flat().entries())
+        assert.ok(Math.max(...embedding.map((x, k) => Math.abs(x - right[i][k]))) < 1e-5, `${round}: vector ${i}`);
+  });
 
   // A cross-encoder beside the embedder, both from R2.
   const cross = join(fixtures, "rerank");
