@@ -1,6 +1,6 @@
 /** What the hosts are given, in build/hosts: the package as a user gets it, the suite beside it, and bundles for the browsers. */
 
-import { cpSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, relative, resolve } from "node:path";
 import { build } from "esbuild";
 import { unpackPackage } from "./package.mjs";
@@ -42,14 +42,17 @@ export async function makeApps(folder = join(root, "build/hosts")) {
   // As an app's: its modules are ES modules, and Deno and Bun look for the package in node_modules beside it.
   writeFileSync(join(folder, "package.json"), JSON.stringify({ private: true, type: "module" }));
   const common = { bundle: true, format: "esm", absWorkingDir: folder, logLevel: "warning", metafile: true };
-  const bundled = join(folder, "bundled");
-  mkdirSync(bundled, { recursive: true });
-  await build({ ...common, entryPoints: ["entries/worker.mjs"], splitting: true, outdir: "bundled" });
+  await build({
+    ...common,
+    entryPoints: ["entries/worker.mjs", "entries/exposed.mjs"],
+    splitting: true,
+    outdir: "bundled",
+  });
   const { metafile } = await build({
     ...common,
     entryPoints: ["entries/serviceWorker.mjs"],
     format: "iife",
-    outdir: "bundled",
+    outfile: "serviceWorker.js", // beside the pages, which are its scope
   });
   // A bundler turns import() into a plain call; a service worker without one would still find it here.
   const dynamic = Object.entries(metafile.inputs).flatMap(([file, { imports }]) =>

@@ -57,6 +57,7 @@ class Record {
     if (event.passed) this.passed++;
     if (event.skipped) this.skipped.push(event);
     if (event.failed) this.failed.push(event);
+    if (event.version) this.version = event.version;
     if (event.row) this.rows.set(event.row, event.hash);
     if (event.end) this.end(true);
     // A context that does not start says so once, and nothing else.
@@ -124,7 +125,7 @@ async function runContext(host, name, { config, run }) {
     if (!table.has(row)) table.set(row, new Map());
     table.get(row).set(id, hash);
   }
-  return record.passed + record.rows.size;
+  return { count: record.passed + record.rows.size, version: record.version };
 }
 
 for (const host of hosts) {
@@ -143,10 +144,14 @@ for (const host of hosts) {
     summary.push([host.name, `${fails ? "absent" : "skipped"}: ${found.absent}`, ""]);
     continue;
   }
-  const version = found.version.split("\n").join(", ");
+  let version = found.version.split("\n").join(", ");
   console.log(`${host.name}: ${version}`);
   const counts = [];
-  for (const [name, context] of contexts) counts.push(`${name} ${await runContext(host.name, name, context)}`);
+  for (const [name, context] of contexts) {
+    const ran = await runContext(host.name, name, context);
+    counts.push(`${name} ${ran.count}`);
+    version = ran.version ?? version;
+  }
   summary.push([host.name, version, counts.join(", ")]);
 }
 server.close();

@@ -14,6 +14,12 @@ export function contextOf(config, own) {
   const wasm = () => ({
     bytes: () => read(MODULE),
     "a WebAssembly.Module": async () => WebAssembly.compile(await read(MODULE)),
+    ...(config.files && { "a path": () => `${config.files}/${MODULE}` }),
+    ...(config.server && {
+      "a Response": () => fetch(url),
+      "a URL": () => new URL(url),
+      "a URL as text": () => url,
+    }),
   });
   return { ...config, read, wasm, ...own };
 }

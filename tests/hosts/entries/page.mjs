@@ -2,6 +2,7 @@
 
 import * as wattention from "wattention";
 import * as view from "wattention/view";
+import { connect } from "wattention/worker";
 import { runSuite } from "../suite/index.mjs";
 import { contextOf, reporter } from "./context.mjs";
 
@@ -10,5 +11,12 @@ const config = {
   id: new URLSearchParams(location.search).get("id"),
 };
 await runSuite(
-  contextOf(config, { wattention, view, report: reporter(config), origin: location.origin, shipped: true }),
+  contextOf(config, {
+    wattention,
+    view,
+    report: reporter(config),
+    origin: location.origin,
+    shipped: true,
+    connect: async () => connect(new Worker("/app/bundled/exposed.js", { type: "module" })),
+  }),
 );

@@ -12,6 +12,15 @@ addEventListener("message", (event) => {
   // The page's other messages only keep this worker from being idle.
   if (config.id)
     event.waitUntil(
-      runSuite(contextOf(config, { wattention, view, report: reporter(config), origin: location.origin })),
+      runSuite(
+        contextOf(config, {
+          wattention,
+          view,
+          report: reporter(config),
+          origin: location.origin,
+          apart: true,
+          noShipped: "InputError",
+        }),
+      ),
     );
 });

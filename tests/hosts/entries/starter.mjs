@@ -12,7 +12,7 @@ if (query.get("kind") === "worker") {
   worker.postMessage(config);
 } else {
   try {
-    const registration = await navigator.serviceWorker.register("/app/bundled/serviceWorker.js");
+    const registration = await navigator.serviceWorker.register("/app/serviceWorker.js");
     await navigator.serviceWorker.ready;
     registration.active.postMessage(config);
     setInterval(() => registration.active.postMessage({}), 3000);

@@ -12,7 +12,7 @@ const port = typeof postMessage === "function" ? globalThis : (await import("nod
 const start = (config) => {
   const read = async (path) => new Uint8Array(await readFile(`${config.files}/${path}`));
   const report = (event) => port.postMessage(event);
-  return runSuite(contextOf(config, { wattention, view, read, report }));
+  return runSuite(contextOf(config, { wattention, view, read, report, connect: undefined }));
 };
 if (port === globalThis) globalThis.onmessage = ({ data }) => start(data);
 else port.once("message", start);

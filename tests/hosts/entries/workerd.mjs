@@ -2,7 +2,8 @@
 
 import * as wattention from "wattention";
 import * as view from "wattention/view";
-import module from "wattention/wasm/simd";
+// By its file: wrangler knows a module by the name's end, which `wattention/wasm/simd` has not.
+import module from "../node_modules/wattention/dist/wasm/simd.wasm";
 import { runSuite } from "../suite/index.mjs";
 import { contextOf, reporter } from "./context.mjs";
 

@@ -12,6 +12,8 @@ const inPath = (...names) => {
     for (const folder of (process.env.PATH ?? "").split(delimiter))
       if (existsSync(join(folder, name))) return join(folder, name);
 };
+const versionOf = (path) =>
+  execFileSync(path, ["--version"], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
 const wait = (ms) => new Promise((done) => setTimeout(done, ms));
 const freePort = () =>
   new Promise((done) => {
@@ -44,11 +46,12 @@ const contexts = (start) =>
       name,
       {
         config: (c) => c,
-        async run({ config, log, ended, onEnd }) {
+        async run({ config, log, report, ended, onEnd }) {
           const url = new URL(`/app/${path}`, config.server);
           url.searchParams.set("id", config.id);
           const browser = await started(() => start(log), log);
           onEnd(() => browser.close());
+          if (browser.version) report({ version: browser.version });
           await browser.open(url.href);
           await ended;
         },
@@ -65,9 +68,7 @@ const chromium = {
   name: "chromium",
   find() {
     const path = inPath("chromium", "chromium-browser", "google-chrome");
-    return path
-      ? { version: execFileSync(path, ["--version"], { encoding: "utf8" }).trim() }
-      : { absent: "no chromium in PATH" };
+    return path ? { version: versionOf(path) } : { absent: "no chromium in PATH" };
   },
   contexts: contexts(async (log) => {
     const { chromium: driver } = await import("playwright-core");
@@ -91,9 +92,7 @@ const firefox = {
   name: "firefox",
   find() {
     const path = inPath("firefox-esr", "firefox");
-    return path
-      ? { version: execFileSync(path, ["--version"], { encoding: "utf8" }).trim() }
-      : { absent: "no firefox in PATH" };
+    return path ? { version: versionOf(path) } : { absent: "no firefox in PATH" };
   },
   contexts: contexts(async (log) => {
     const { default: puppeteer } = await import("puppeteer-core");
@@ -136,7 +135,7 @@ const webkit = {
     const driver = inPath("WebKitWebDriver");
     if (!driver || !miniBrowser() || !inPath("Xvfb"))
       return { absent: "WebKitWebDriver, MiniBrowser and Xvfb are needed" };
-    return { version: execFileSync(driver, ["--version"], { encoding: "utf8" }).trim() };
+    return { version: "WebKitGTK" }; // its session says which
   },
   contexts: contexts(async (log) => {
     const children = [];
@@ -192,7 +191,9 @@ const webkit = {
           if (i > 40 || !/fetch failed/.test(error)) throw error;
           await wait(250);
         }
+      const { browserName, browserVersion } = session.capabilities;
       return {
+        version: `WebKitGTK ${browserVersion} (${browserName})`,
         open: (url) => webDriver(base, "POST", `/session/${session.sessionId}/url`, { url }),
         async close() {
           await webDriver(base, "DELETE", `/session/${session.sessionId}`).catch(log);

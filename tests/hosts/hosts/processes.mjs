@@ -38,7 +38,7 @@ const versionOf = (command, ...args) => {
 };
 
 /** With files and the server. */
-const whole = (config) => ({ ...config, files: root, shipped: true });
+const whole = (config) => ({ ...config, files: root, shipped: true, connect: true });
 
 const node = (name, command) => ({
   name,
@@ -52,9 +52,12 @@ const node = (name, command) => ({
 const deno = join(modules, ".bin/deno");
 const bun = join(modules, ".bin/bun");
 
-/** Nothing but the model's files may be read, or nothing but the server be reached. */
-const reading = ({ folder }) =>
-  `--allow-read=${["models", "tests/fixtures", "dist"].map((path) => join(root, path)).join(",")},${join(folder, "node_modules/wattention/dist/shipped")}`;
+/** What may be read: the model's files, and what a worker is of, which Deno does not start otherwise. */
+const reading = ({ folder }, ...worker) => {
+  const models = ["models", "tests/fixtures", "dist"].map((path) => join(root, path));
+  const own = ["node_modules/wattention/dist/shipped", ...worker].map((path) => join(folder, path));
+  return `--allow-read=${[...models, ...own].join(",")}`;
+};
 const reaching = ({ config }) => `--allow-net=${new URL(config.server).host}`;
 const strict = ["run", "--no-prompt", "--no-remote", "--node-modules-dir=manual"];
 
@@ -68,7 +71,7 @@ export const processes = [
     contexts: {
       "only --allow-read": {
         config: ({ server, ...c }) => whole(c),
-        run: run(deno, (c) => [...strict, reading(c)], "process.mjs"),
+        run: run(deno, (c) => [...strict, reading(c, "entries/exposed.mjs")], "process.mjs"),
       },
       "only --allow-net": {
         config: (c) => ({ ...c, noShipped: "InputError" }),
@@ -76,7 +79,7 @@ export const processes = [
       },
       worker: {
         config: whole,
-        run: run(deno, (c) => [...strict, reading(c), reaching(c)], "threads.mjs"),
+        run: run(deno, (c) => [...strict, reading(c, "entries", "suite"), reaching(c)], "threads.mjs"),
       },
     },
   },

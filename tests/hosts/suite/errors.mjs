@@ -109,7 +109,7 @@ export const errors = {
     equal(shape.actual, [1, 2], "actual");
     await fails(c, state(model, { input_ids: [new Array(5000).fill(1)] }), "InputTooLongError", { length: 5000 });
     await fails(c, state(model, {}), "InputError");
-    await fails(c, model.forward(INPUTS, { outputs: ["nothing"] }), "UnsupportedOptionError");
+    await fails(c, model.forward(INPUTS, { outputs: ["nothing"] }), "InputError");
     bits(await state(model), before, "afterwards");
     model.dispose();
   },

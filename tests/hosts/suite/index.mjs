@@ -19,8 +19,10 @@ import { view } from "./view.mjs";
  * @property {boolean} shipped whether the host finds the shipped model by itself
  * @property {string} [files] the repository's path, where the host reads files
  * @property {string} [server] the server's URL, where the host reaches it
+ * @property {string} [noShipped] the error that says so, if not MissingFileError
+ * @property {boolean} [apart] whether `wattention` and `view` come from bundles of their own
  * @property {string} [origin] where paths count from
- * @property {() => Promise<object>} [connect] `pipeline`, `loadModel` in a worker, and `end`
+ * @property {() => Promise<object>} [connect] the library in a worker, by wattention/worker
  */
 
 /** Runs every check that the context can have; a failed one stops none. */

@@ -147,8 +147,10 @@ export const loading = {
   },
   "wasm: the module as the caller has it": async (c) => {
     const deterministic = await vectors(c, await c.read(PACKED), { deterministic: true });
-    for (const [kind, wasm] of Object.entries(await c.wasm()))
+    for (const [kind, wasm] of Object.entries(c.wasm())) {
       bits(await vectors(c, await c.read(PACKED), { wasm: await wasm() }), deterministic, kind);
+      bits(await vectors(c, await c.read(PACKED), { wasm: wasm() }), deterministic, `a promise of ${kind}`);
+    }
   },
   "progress: over all bytes, never back, once done": async (c) => {
     const seen = [];

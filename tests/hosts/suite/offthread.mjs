@@ -1,4 +1,4 @@
-/** `wattention/worker`: the same API with the work in a Worker. `c.connect()` gives it, and `end()`. */
+/** `wattention/worker`: the same API with the work in a Worker. `c.connect()` gives it. */
 
 import { bits, equal, fails, ok } from "./assert.mjs";
 import { source } from "./files.mjs";
@@ -10,11 +10,11 @@ const TEXTS = ["a cat sleeps on the sofa", "How is memory planned?", ""];
 const check = (run) => ({
   needs: "connect",
   async run(c) {
-    const { end, ...remote } = await c.connect();
+    const remote = await c.connect();
     try {
       await run(c, remote);
     } finally {
-      await end();
+      await remote.dispose();
     }
   },
 });
@@ -69,8 +69,8 @@ export const offthread = {
     const long = { input_ids: Array.from({ length: 24 }, () => new Array(250).fill(7)) };
     const controller = new AbortController();
     const run = model.forward(long, { outputs: ["last_hidden_state"], signal: controller.signal });
-    setTimeout(() => controller.abort(), 10);
-    await fails(c, run, "AbortError");
+    setTimeout(() => controller.abort("enough"), 10);
+    await fails(c, run, "AbortError", { cause: "enough" });
     await model.forward({ input_ids: [[1, 2]] });
     await fails(c, remote.loadModel(source(c, EMBEDDER), { signal: AbortSignal.abort() }), "AbortError");
     await model.dispose();
