@@ -99,7 +99,7 @@ function assemble(slots: readonly Slot[], texts: readonly Row[][]): Encoding {
 
 /**
  * The tokenizer of a Hugging Face folder: the ids, windows and offsets of transformers' fast tokenizers. All of it is made from a
- * prepared tokenizer; the library @huggingface/tokenizers translates the regular expressions of a tokenizer.json that has some.
+ * prepared tokenizer, which `load` prepares first.
  */
 export class Tokenizer {
   /** WordPiece, BPE, Unigram or WordLevel. */
