@@ -5,8 +5,7 @@ import { pow } from "../numeric.ts";
 
 /** θ^(-2i / dim) of arXiv:2104.09864, each step rounded to f32 as PyTorch's are. */
 export function inverseFrequencies(dim: number, theta: number): Float32Array {
-  const { fround } = Math;
-  return Float32Array.from({ length: dim / 2 }, (_, i) => 1 / fround(pow(theta, fround((2 * i) / dim))));
+  return Float32Array.from({ length: dim / 2 }, (_, i) => 1 / Math.fround(pow(theta, Math.fround((2 * i) / dim))));
 }
 
 /** The rotations of each token's position, for heads of `head_dim`. @throws UnsupportedOptionError if the rope_type stretches positions */

@@ -1,7 +1,6 @@
 /** The types of what lives in a worker, as the page sees it. */
 
 import type { loadModel, plan } from "../models/load.ts";
-import type { Model } from "../models/model.ts";
 import type { scaledDotProductAttention } from "../nn/attention.ts";
 import type { MultiheadAttention } from "../nn/multihead.ts";
 import type { Pipelines, pack, pipeline } from "../tasks/pipeline.ts";
@@ -70,7 +69,7 @@ type Property<T> = T extends Any | Class
   ? Call<T> & Construct<T> & (T extends Class ? Members<Omit<T, "prototype">> : unknown)
   : Behaves<T> extends true
     ? Remote<T> & PromiseLike<Remote<T>>
-    : Promise<Sent<T>>;
+    : Promise<Sent<T>> & (T extends Data | readonly unknown[] ? unknown : T extends object ? Members<T> : unknown);
 
 type Members<T> = {
   readonly [K in keyof T as K extends string ? (K extends "dispose" ? never : K) : never]: Property<T[K]>;
@@ -83,20 +82,13 @@ export interface Disposable {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** Something in a worker: its methods and properties are promises here. */
-export type Remote<T> = (T extends TaskMembers & (infer F extends Any)
-  ? Call<F> & Members<Omit<T, never>>
+/** Something in a worker: its methods and properties are promises here. The call of a task is the same, type parameters included. */
+export type Remote<T> = (T extends infer F & TaskMembers
+  ? F & Members<TaskMembers>
   : (T extends Any ? Call<T> : unknown) & Members<T>) &
   Disposable;
 
-/** A task there: the same call here. */
-export type RemotePipelines = {
-  [T in keyof Pipelines]: Pipelines[T] extends infer F & TaskMembers
-    ? F extends Any
-      ? F & Members<TaskMembers> & Disposable
-      : Remote<Pipelines[T]>
-    : Remote<Pipelines[T]>;
-};
+export type RemotePipelines = { [T in keyof Pipelines]: Remote<Pipelines[T]> };
 
 type Tail<F> = F extends (first: never, ...rest: infer R) => unknown ? R : never;
 
@@ -107,5 +99,3 @@ export type RemoteLibrary<L> = Omit<Members<L>, "pipeline"> &
       }
     : unknown) &
   Disposable;
-
-export type RemoteModel = Remote<Model>;
