@@ -141,8 +141,8 @@ export class Tokenizer {
    * @throws FormatError that names what is malformed, missing or not supported.
    */
   static async load(tokenizer: unknown, config?: unknown): Promise<Tokenizer> {
-    const { prepareTokenizer } = await import("./tokenizer/prepare.ts");
-    return Tokenizer.loadPrepared(await prepareTokenizer(tokenizer, config));
+    const prepared = await (await import("./tokenizer/prepare.ts")).prepareTokenizer(tokenizer, config);
+    return Tokenizer.loadPrepared(prepared);
   }
 
   /**

@@ -41,8 +41,8 @@ export async function load(
   checkpoints: readonly Checkpoint[],
   options: LayerOptions,
 ): Promise<Session> {
-  const { Session } = await import("../runtime/session.ts");
-  return Session.load({ nodes, outputs }, checkpoints, { engine: await sharedEngine(options) });
+  const engine = await sharedEngine(options);
+  return (await import("../runtime/session.ts")).Session.load({ nodes, outputs }, checkpoints, { engine });
 }
 
 /** Runs one attention graph for a batch of B × Tq queries over B × Tk keys. */

@@ -56,8 +56,7 @@ const modules = new Map<Build, Promise<WebAssembly.Module>>();
 async function moduleOf({ deterministic, wasm }: EngineOptions): Promise<Compiled> {
   try {
     if (wasm) {
-      const { given } = await import("./wasm.ts");
-      const found = await given(wasm);
+      const found = await (await import("./wasm.ts")).given(wasm);
       if (deterministic && found.build !== "simd")
         throw new UnsupportedOptionError("wasm with deterministic: true", found.build, ["simd"]);
       return found;
@@ -127,17 +126,11 @@ export class Engine {
   /** @throws EngineError if the host has no WebAssembly SIMD or forbids it, or the module is not this version's. */
   static async create(options: EngineOptions = {}): Promise<Engine> {
     const memory = new Memory(options.memory_limit);
-    const { instantiate, instantiateSync } = await import("@assemblyscript/loader");
     const { build, module } = await moduleOf(options);
     try {
-      const imports = { env: { memory: memory.memory } };
-      let exports: Exports;
-      try {
-        // The other one looks for a Response, for which Node loads its whole fetch: 10 ms and some MB.
-        ({ exports } = instantiateSync<Exports>(module, imports));
-      } catch {
-        ({ exports } = await instantiate<Exports>(module, imports)); // old Chromes instantiate nothing at once in a page
-      }
+      // The loader's own way looks for a Response, for which Node loads its whole fetch: 10 ms and some MB.
+      const instance = await WebAssembly.instantiate(module, { env: { memory: memory.memory } });
+      const exports = (await import("@assemblyscript/loader")).demangle<Exports>(instance.exports);
       if (exports.version() !== VERSION || exports.heap_base() > BASE)
         throw new EngineError(`the module is version ${exports.version()}, this library needs ${VERSION}`);
       return new Engine(build, memory, exports);

@@ -198,11 +198,11 @@ export class VectorIndex {
 
   /** The index as a safetensors file: `vectors` [n, dim], ids (and `metadata`) in its metadata. */
   async save(metadata: Record<string, string> = {}): Promise<Uint8Array> {
-    const { writeIndex } = await import("./indexFile.ts");
+    const write = (await import("./indexFile.ts")).writeIndex;
     return this.#engine.enqueue(() => {
       const data = new Float32Array(this.size * this.dim);
       for (let i = 0; i < this.size; i++) data.set(this.#row(i).get(), i * this.dim);
-      return writeIndex({ ids: this.#ids, vectors: new Tensor(data, [this.size, this.dim]), metadata });
+      return write({ ids: this.#ids, vectors: new Tensor(data, [this.size, this.dim]), metadata });
     });
   }
 

@@ -1,6 +1,7 @@
 /** Where HTTP comes from on each host: Deno.serve, Bun.serve, or Node's own with Hono's adapter. */
 
 import type { AddressInfo } from "node:net";
+import { setImmediate, setTimeout } from "node:timers/promises";
 
 export interface Listening {
   readonly url: string;
@@ -38,9 +39,17 @@ const hosts = globalThis as unknown as {
 const urlOf = (hostname: string, port: number) =>
   `http://${hostname.includes(":") ? `[${hostname}]` : hostname}:${port}`;
 
+/** Enough turns of the event loop that connections are taken, and what came on them is read. */
+async function turns(): Promise<void> {
+  await setTimeout(20);
+  await setImmediate();
+  await setImmediate();
+}
+
 async function onNode(fetch: Fetch, { port, hostname, timeout }: Where): Promise<Listening> {
-  const [{ createServer }, { getRequestListener }] = await Promise.all([
+  const [{ createServer }, { Server }, { getRequestListener }] = await Promise.all([
     import("node:http"),
+    import("node:net"),
     import("@hono/node-server"),
   ]);
   const server = createServer({ requestTimeout: timeout, keepAliveTimeout: 65_000 }, getRequestListener(fetch));
@@ -51,11 +60,18 @@ async function onNode(fetch: Fetch, { port, hostname, timeout }: Where): Promise
   const { address, port: chosen } = server.address() as AddressInfo;
   return {
     url: urlOf(address, chosen),
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
+    async close() {
+      await turns(); // whoever has a connection that was not taken yet gets an answer too
+      let open = true;
+      // Not http's own close: it cuts connections that look idle, on which a request may have come that nobody has read yet.
+      Server.prototype.close.call(server, () => {
+        open = false;
+      });
+      while (open) {
+        await turns();
         server.closeIdleConnections();
-      }),
+      }
+    },
     cut: () => server.closeAllConnections(),
   };
 }

@@ -61,9 +61,15 @@ export async function start(o: ServeOptions, loading: LoadOptions, signal: Abort
     return threadedReranker(own, threads, thread, { task: "text-ranking", model: rerank, options });
   };
 
+  // What cannot be loaded is not served: nobody should wait for it.
+  const embeds = embedder();
+  const reranks = rerank === undefined ? undefined : reranker();
+  const loaded = Promise.all([embeds, reranks]);
+  loaded.catch(() => {});
+
   const served = api({
-    models: { [name]: embedder },
-    rerankers: rerank ? { [nameOf(rerank, "")]: reranker } : {},
+    models: { [name]: () => embeds },
+    rerankers: reranks && { [nameOf(rerank, "")]: () => reranks },
     indexes: stores,
     limits: defined({
       bytes: o.maxBody,
@@ -106,8 +112,16 @@ export async function start(o: ServeOptions, loading: LoadOptions, signal: Abort
     timeout: o.timeout ?? 60_000,
   });
   log("listening", { url: server.url, model: name });
-  const warm = await served.request("/health"); // begins to load
-  await warm.arrayBuffer();
+  try {
+    await loaded;
+  } catch (error) {
+    const closed = server.close();
+    server.cut();
+    await closed;
+    await stores?.close();
+    throw error;
+  }
+  await served.request("/health"); // begins the first run
 
   const reason = await new Promise<string>((resolve) => {
     process.once("SIGTERM", () => resolve("SIGTERM"));
