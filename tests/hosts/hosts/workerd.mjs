@@ -17,7 +17,9 @@ export const workerd = {
     isolate: {
       config: (c) => c,
       async run({ folder, config, log, onEnd }) {
+        // Nothing is asked of the network outside.
         process.env.WRANGLER_SEND_METRICS = "false";
+        process.env.CLOUDFLARE_CF_FETCH_ENABLED = "false";
         const { unstable_startWorker } = await import("wrangler");
         const state = mkdtempSync(join(tmpdir(), "wattention-workerd-"));
         onEnd(() => rmSync(state, { recursive: true, force: true }));
