@@ -69,6 +69,7 @@ if (only !== "wasm") {
       "worker/index",
       "server/index",
       "cli/main",
+      "cli/thread",
     ].map((name) => `src/${name}.ts`),
     splitting: true,
     plugins: [

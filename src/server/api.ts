@@ -32,6 +32,8 @@ export interface ApiOptions {
   cors?: string | readonly string[];
   /** Once it fires, new requests are refused with 503, and /health says so: those under way go on. */
   closing?: AbortSignal;
+  /** More routes, behind the same tokens. */
+  routes?: (app: Hono<Env>) => void;
   onBatch?: (model: string, event: BatchEvent) => void;
   /** How many texts wait for a model, whenever that changes. */
   onQueue?: (model: string, waiting: number) => void;
@@ -53,8 +55,8 @@ const timed =
   (time: number): MiddlewareHandler<Env> =>
   async (c, next) => {
     const control = new AbortController();
-    const late = new ApiError(504, `the request took longer than ${time} ms`, "timeout");
-    const timer = setTimeout(() => control.abort(late), time);
+    const late = () => control.abort(new ApiError(504, `the request took longer than ${time} ms`, "timeout"));
+    const timer = setTimeout(late, time);
     const gone: AbortSignal | undefined = c.req.raw.signal;
     const leave = () => control.abort(gone?.reason);
     gone?.addEventListener("abort", leave);
@@ -161,6 +163,7 @@ export function api(options: ApiOptions): Hono<Env> {
       }),
     );
   }
+  options.routes?.(app);
   app.use(async (_, next) => {
     if (closing?.aborted) throw new ApiError(503, "the server is closing", "closing", null, { "Retry-After": "1" });
     await next();

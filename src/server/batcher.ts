@@ -28,6 +28,8 @@ export interface BatchOptions {
   texts?: number;
   /** Milliseconds to wait for company when nothing runs. Default 0: what gathered while the engine was busy goes together. */
   window?: number;
+  /** Batches that run at once: as many as the model has engines. Default 1. */
+  lanes?: number;
 }
 
 export interface QueueOptions extends BatchOptions {
@@ -58,8 +60,9 @@ interface Job<T, R> {
   left: number;
   readonly results: R[];
   readonly end: (error?: unknown) => void;
-  /** Makes it the one that runs batches. */
+  /** Lets it run batches, its own texts and others'. */
   lead: () => void;
+  leads: boolean;
   over: boolean;
 }
 
@@ -78,15 +81,16 @@ export class Batcher<T extends Item, R> {
   readonly #queue: Job<T, R>[] = [];
   #waiting = 0;
   #cost = 0;
-  #busy = false;
-  /** Jobs with texts in the batch that runs, and what ends it. */
-  #running: { readonly jobs: Set<Job<T, R>>; readonly control: AbortController } | undefined;
+  /** How many jobs run batches now. */
+  #leaders = 0;
+  /** Jobs with texts in each run, and what ends it. */
+  readonly #running = new Set<{ readonly jobs: Set<Job<T, R>>; readonly control: AbortController }>();
   /** Milliseconds a token, as last seen. */
   #pace = 0.1;
 
   constructor(run: (items: readonly T[], signal: AbortSignal) => Promise<readonly R[]>, options: QueueOptions) {
     this.#run = run;
-    this.#options = { tokens: 512, texts: 256, window: 0, ...options };
+    this.#options = { tokens: 512, texts: 256, window: 0, lanes: 1, ...options };
   }
 
   /** Texts that wait for a batch. */
@@ -115,6 +119,7 @@ export class Batcher<T extends Item, R> {
         results: new Array(items.length),
         over: false,
         lead: () => {},
+        leads: false,
         end: (error) => {
           if (job.over) return;
           job.over = true;
@@ -126,13 +131,10 @@ export class Batcher<T extends Item, R> {
       signal?.addEventListener("abort", leave, { once: true });
       this.#queue.push(job);
       this.#wait(items, 1);
-      const led = new Promise<void>((go) => {
+      void new Promise<void>((go) => {
         job.lead = go;
-      });
-      void led.then(() => this.#work(job));
-      if (this.#busy) return;
-      this.#busy = true;
-      job.lead();
+      }).then(() => this.#work(job));
+      if (this.#leaders < this.#options.lanes) this.#promote(job);
     });
   }
 
@@ -148,8 +150,14 @@ export class Batcher<T extends Item, R> {
     if (place >= 0) this.#queue.splice(place, 1);
     this.#wait(job.items.slice(job.next), -1);
     job.next = job.items.length;
-    const running = this.#running;
-    if (running?.jobs.has(job) && [...running.jobs].every((j) => j.over)) running.control.abort();
+    for (const { jobs, control } of this.#running) if (jobs.has(job) && [...jobs].every((j) => j.over)) control.abort();
+  }
+
+  /** Makes it a job that runs batches. */
+  #promote(job: Job<T, R>): void {
+    this.#leaders++;
+    job.leads = true;
+    job.lead();
   }
 
   /**
@@ -160,11 +168,15 @@ export class Batcher<T extends Item, R> {
     while (!job.over && this.#queue.length) {
       await this.#gather();
       const batch = this.#take();
+      if (this.#queue.length && this.#leaders < this.#options.lanes) {
+        this.#leaders++;
+        void this.#work(job); // another engine is free
+      }
       if (batch.length) await this.#execute(batch);
     }
-    const [next] = this.#queue;
-    this.#busy = !!next;
-    next?.lead();
+    this.#leaders--;
+    const next = this.#queue.find(({ leads }) => !leads);
+    if (next && this.#leaders < this.#options.lanes) this.#promote(next);
   }
 
   /** The engine kept the event loop busy: requests that arrived meanwhile are read first. */
@@ -226,7 +238,8 @@ export class Batcher<T extends Item, R> {
       items.push(item);
     }
     const control = new AbortController();
-    this.#running = { jobs, control };
+    const running = { jobs, control };
+    this.#running.add(running);
     const start = performance.now();
     try {
       const results = await this.#run(items, control.signal);
@@ -235,7 +248,7 @@ export class Batcher<T extends Item, R> {
         if (--job.left === 0) job.end();
       }
     } finally {
-      this.#running = undefined;
+      this.#running.delete(running);
     }
     const took = performance.now() - start;
     const tokens = items.reduce((sum, { cost }) => sum + cost, 0);

@@ -14,7 +14,7 @@ export type WorkerLike = { postMessage(message: unknown, transfer?: never): void
 );
 
 /** Lets go of an object in a worker when nothing here refers to it any more. */
-const unused = new FinalizationRegistry<() => void>((release) => release());
+const unused = /* @__PURE__ */ new FinalizationRegistry<() => void>((release) => release());
 
 /**
  * What the worker exposes (`expose`), as it is there: objects are used by methods and properties, every one a promise. Progress
@@ -97,7 +97,10 @@ class Connection {
       return;
     }
     unused.unregister(ref);
-    ref.disposed ??= this.#ended ? Promise.resolve() : (this.ask(ref, "dispose", [], []) as Promise<void>);
+    const disposed = async () => {
+      if (!this.#ended) await this.ask(ref, "dispose", [], []).catch((error) => this.#ended ?? Promise.reject(error));
+    };
+    ref.disposed ??= disposed();
     return ref.disposed;
   }
 

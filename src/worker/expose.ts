@@ -53,7 +53,11 @@ export function expose(library: object, port: Port = globalThis as never): void 
       },
       receive(kind, { number, aborted, reason }) {
         if (kind === "callback")
-          return (...values: unknown[]) => void told.push(back!(number as number, encodeAlone(values) as unknown[]));
+          return (...values: unknown[]) => {
+            const answer = back!(number as number, encodeAlone(values) as unknown[]);
+            answer.catch(() => {}); // it is heard below, unless the call fails first
+            told.push(answer);
+          };
         const controller = new AbortController();
         if (aborted) controller.abort(decodeAlone(reason));
         aborts.set(`${id} ${number}`, controller);

@@ -47,7 +47,8 @@ describe("the package", () => {
   it("holds no JavaScript that no entry comes to", async () => {
     const { metafile } = await build({
       absWorkingDir: root,
-      entryPoints: entries(".js"),
+      // `wattention serve` begins its workers by path.
+      entryPoints: [...entries(".js"), "dist/cli/thread.js"],
       bundle: true,
       write: false,
       metafile: true,

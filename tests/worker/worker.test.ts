@@ -212,6 +212,13 @@ describe("a worker that ends", () => {
     await expect(extract(texts)).rejects.toBeInstanceOf(WorkerError);
     await extract.dispose();
   });
+  it("while something of it is disposed of, which then is gone too", async () => {
+    const { worker, library } = start();
+    const extract = await library.pipeline("feature-extraction", model);
+    const disposed = extract.dispose();
+    worker.terminate();
+    await disposed;
+  });
   it("by terminate", async () => {
     const { worker, library } = start();
     const waits = library.hang();

@@ -52,7 +52,7 @@ function pickers({ layers }: Attention): void {
     Array.from({ length: n }, (_, i) => new Option(`${what} ${i + 1}`, `${i}`));
   layer.replaceChildren(...numbered("Layer", layers.length), new Option("All (rollout)", "rollout"));
   layer.value = `${Math.min(1, layers.length - 1)}`;
-  head.replaceChildren(new Option("Mean of all", "mean"), ...numbered("Head", layers[0].dims[1]));
+  head.replaceChildren(new Option("Mean of all heads", "mean"), ...numbered("Head", layers[0].dims[1]));
 }
 
 /** What is picked, as one matrix [T, T]. */

@@ -1,5 +1,5 @@
 import { attentionView } from "./attentionView.ts";
-import { byId, count, megabytes } from "./dom.ts";
+import { byId, count, size } from "./dom.ts";
 import { Library } from "./library.ts";
 import { Embedder, MODEL } from "./model.ts";
 import { kept, serveOffline } from "./offline.ts";
@@ -19,7 +19,9 @@ function route(moved: boolean): void {
   for (const link of document.querySelectorAll<HTMLElement>("nav a"))
     if (link.dataset.view === view) link.setAttribute("aria-current", "page");
     else link.removeAttribute("aria-current");
-  if (moved) byId(`${view}-title`).focus();
+  if (!moved) return;
+  byId("said").textContent = "";
+  byId(`${view}-title`).focus();
 }
 
 function offerUpdate(takeUp: () => void): void {
@@ -31,12 +33,12 @@ function offerUpdate(takeUp: () => void): void {
 const ready = Promise.withResolvers<Library>();
 
 async function start(): Promise<void> {
-  const kepts = await serving;
+  const served = await serving;
   const library = await work(
     "Getting the model…",
     async (signal, tell) => {
       const progress_callback = ({ loaded, total }: { loaded: number; total: number }) =>
-        tell({ label: `Getting the model: ${megabytes(loaded)} of ${megabytes(total)}`, done: loaded / total });
+        tell({ label: `Getting the model: ${size(loaded)} of ${size(total)}`, done: loaded / total });
       const embedder = await Embedder.load({ signal, progress_callback });
       const opened = new Library(await Store.open(), embedder);
       await opened.open({
@@ -54,7 +56,7 @@ async function start(): Promise<void> {
   }
   state.textContent = "Ready.";
   ready.resolve(library);
-  if (kepts) void kept(MODEL).then(() => (state.textContent = "Ready to work offline."));
+  if (served) void kept(MODEL).then(() => (state.textContent = "Ready to work offline."));
 }
 
 /** What is in memory, and what is stored. */
@@ -67,7 +69,7 @@ async function memory(): Promise<void> {
   const { usage = 0 } = (await navigator.storage?.estimate?.()) ?? {};
   const index = passages * embedder.dim * 4;
   byId("memory").textContent =
-    `Memory: model ${megabytes(await embedder.memory())}, index ${megabytes(index)} (${count(passages, "passage")}). Stored: ${megabytes(usage)}.`;
+    `Memory: model ${size(await embedder.memory())}, index ${size(index)} (${count(passages, "passage")}). Stored: ${size(usage)}.`;
 }
 
 byId("version").textContent = __VERSION__;
@@ -83,7 +85,7 @@ searchView(
 textsView(
   () => ready.promise,
   (what) => {
-    if (what) state.textContent = what;
+    if (what) byId("said").textContent = what;
     void memory();
   },
 );

@@ -40,7 +40,6 @@ export function searchView(library: () => Promise<Library>, look: (sentence: str
 
 /** Drops what was found: its texts may be gone. */
 export function clearResults(): void {
-  running?.abort();
   status.textContent = "";
   answer.hidden = true;
   list.replaceChildren();
@@ -61,7 +60,7 @@ function draw(query: string, found: readonly Found[], passages: number, look: (s
 }
 
 const sourceOf = ({ document, passage }: Found) =>
-  passage.heading ? `${document.name} · ${passage.heading}` : document.name;
+  passage.heading ? `${document.name} · ${passage.heading.replaceAll(" > ", " › ")}` : document.name;
 
 function item(hit: Found, look: (sentence: string) => void): HTMLElement {
   const { passage, best } = hit;

@@ -42,10 +42,12 @@ export class Store {
 
   /** Puts one document, in the place of those of `replaced`, or changes nothing. @throws NoRoomError */
   async put(document: Document, replaced: readonly string[] = []): Promise<void> {
+    const transaction = this.db.transaction("documents", "readwrite", { durability: "strict" });
+    const { store, done } = transaction;
     try {
-      const { store, done } = this.db.transaction("documents", "readwrite", { durability: "strict" });
       await Promise.all([...replaced.map((id) => store.delete(id)), store.put(document), done]);
-    } catch (error) {
+    } catch (problem) {
+      const error = transaction.error ?? problem; // a request says that it was aborted, the transaction why
       if (error instanceof DOMException && /Quota/.test(error.name))
         throw new NoRoomError(
           `There is no room left to keep “${document.name}”. Delete some texts, or free space on this device.`,

@@ -15,7 +15,6 @@ const READABLE = /\.(txt|md|markdown)$/i;
 export function textsView(library: () => Promise<Library>, changed: (what: string) => void): void {
   const draw = async (what: string) => {
     drawList((await library()).entries, remove);
-    clearResults();
     changed(what);
   };
 
@@ -34,6 +33,7 @@ export function textsView(library: () => Promise<Library>, changed: (what: strin
 
   const remove = async (id: string, name: string) => {
     await (await library()).delete(id).catch(show);
+    clearResults();
     await draw(`Deleted ${name}.`);
     byId("texts-title").focus();
   };
@@ -74,7 +74,7 @@ export function textsView(library: () => Promise<Library>, changed: (what: strin
   });
   byId("sample").addEventListener("click", async () => {
     const response = await fetch("./sample.md");
-    await add([{ name: "A year on the allotment (sample).md", text: await response.text() }]);
+    await add([{ name: "allotment-sample.md", text: await response.text() }]);
     byId("query").focus();
   });
 
@@ -86,6 +86,7 @@ export function textsView(library: () => Promise<Library>, changed: (what: strin
   dialog.addEventListener("close", async () => {
     if (dialog.returnValue !== "delete") return;
     await (await library()).clear().catch(show);
+    clearResults();
     await draw("Deleted all texts.");
   });
 
