@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CHROMIUM, FIREFOX, openChromium, openFirefox } from "./offline-app/browsers.mjs";
 import * as faults from "./offline-app/faults.mjs";
+import { looks } from "./offline-app/looks.mjs";
+import { passages } from "./offline-app/passages.mjs";
 import { build, Site } from "./offline-app/site.mjs";
 import { update } from "./offline-app/update.mjs";
 import { use } from "./offline-app/use.mjs";
@@ -58,18 +60,17 @@ async function everything(open, { chromium }) {
 /** @returns rows { name, version, checks, ok, error?, figures } */
 export async function run({ lighthouse = false, screenshots = false } = {}) {
   const rows = [];
+  const failed = (error) => ({ version: "", checks: 0, ok: false, error: error.stack });
   const row = async (name, browser, test) => {
-    if (existsSync(browser)) rows.push({ name, figures: {}, ...(await test()) });
+    if (existsSync(browser)) rows.push({ name, figures: {}, ...(await test().catch(failed)) });
     else if (process.env.CI)
       rows.push({ name, version: "", checks: 0, ok: false, error: `no ${browser}`, figures: {} });
     else rows.push({ name, version: `skipped: no ${browser}`, checks: 0, ok: true, figures: {} });
   };
+  await row("offline app: passages", process.execPath, async () => passages());
   await row("offline app: Chromium", CHROMIUM, () => everything(openChromium, { chromium: true }));
   await row("offline app: Firefox", FIREFOX, () => everything(openFirefox, { chromium: false }));
-  if (existsSync(join(import.meta.dirname, "offline-app/looks.mjs"))) {
-    const { looks } = await import("./offline-app/looks.mjs");
-    await row("offline app: accessibility", CHROMIUM, () => looks({ lighthouse, screenshots }));
-  }
+  await row("offline app: accessibility", CHROMIUM, () => looks({ lighthouse, screenshots }));
   return rows;
 }
 

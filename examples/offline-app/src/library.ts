@@ -48,21 +48,27 @@ export class Library {
     return this.entries.reduce((n, { passages }) => n + passages.length, 0);
   }
 
-  /** Reads what is stored into the index. Texts whose vectors are another model's are read anew. */
+  /** Reads what is stored into the index. */
   async open(options: CallOptions): Promise<void> {
     const all = await this.store.all();
-    for (const document of all) if (document.model === MODEL_NAME) await this.#take(document);
+    for (const document of all) if (this.#fits(document)) await this.#take(document);
     await this.restore(
-      all.filter(({ model }) => model !== MODEL_NAME),
+      all.filter((document) => !this.#fits(document)),
       options,
     );
   }
 
-  /** Puts documents back that were stored before, here or elsewhere. */
+  /** Puts documents back that were stored before, here or elsewhere. Texts whose vectors are another model's are read anew. */
   async restore(documents: readonly Document[], options: CallOptions): Promise<void> {
-    const stale = documents.filter(({ model }) => model !== MODEL_NAME);
-    for (const document of documents) if (document.model === MODEL_NAME) await this.#keep(document);
-    await this.#read(stale, options);
+    for (const document of documents) if (this.#fits(document)) await this.#keep(document);
+    await this.#read(
+      documents.filter((document) => !this.#fits(document)),
+      options,
+    );
+  }
+
+  #fits({ model, passages, vectors }: Document): boolean {
+    return model === MODEL_NAME && vectors.length === passages.length * this.embedder.dim;
   }
 
   /** Adds texts, each in the place of an older one of its name. Those that are done when it is cancelled stay. */

@@ -6,7 +6,7 @@ import { kept, serveOffline } from "./offline.ts";
 import { searchView } from "./searchView.ts";
 import { Store } from "./store.ts";
 import { textsView } from "./textsView.ts";
-import { work } from "./work.ts";
+import { telling, work } from "./work.ts";
 
 const VIEWS = ["search", "texts", "attention"];
 const state = byId("state");
@@ -14,6 +14,7 @@ const state = byId("state");
 /** Shows the part of the page that the address names. */
 function route(moved: boolean): void {
   const named = location.hash.slice(1);
+  if (moved && named && !VIEWS.includes(named)) return; // a place in the view that is shown
   const view = VIEWS.includes(named) ? named : "search";
   for (const name of VIEWS) byId(`view-${name}`).hidden = name !== view;
   for (const link of document.querySelectorAll<HTMLElement>("nav a"))
@@ -39,14 +40,16 @@ async function start(): Promise<void> {
     async (signal, tell) => {
       const progress_callback = ({ loaded, total }: { loaded: number; total: number }) =>
         tell({ label: `Getting the model: ${size(loaded)} of ${size(total)}`, done: loaded / total });
+      const store = await Store.open();
       const embedder = await Embedder.load({ signal, progress_callback });
-      const opened = new Library(await Store.open(), embedder);
-      await opened.open({
-        signal,
-        progress_callback: ({ done, total }) =>
-          tell({ label: `Reading ${done} of ${count(total, "passage")}`, done: done / total }),
-      });
-      return opened;
+      try {
+        const opened = new Library(store, embedder);
+        await opened.open({ signal, progress_callback: telling("Reading", tell) });
+        return opened;
+      } catch (error) {
+        embedder.close();
+        throw error;
+      }
     },
     () => void start(),
   );

@@ -35,6 +35,7 @@ const load = (library: RemoteLibrary<Library>, options: LoadOptions) =>
 
 export class Embedder {
   private constructor(
+    readonly worker: Worker,
     readonly extract: Awaited<ReturnType<typeof load>>,
     readonly index: Remote<VectorIndex>,
     /** Numbers in a vector. */
@@ -47,7 +48,7 @@ export class Embedder {
       const library = connect(worker);
       const extract = await load(library, options);
       const [, dim] = (await extract("", POOLING)).dims;
-      return new Embedder(extract, await library.VectorIndex.create(dim), dim);
+      return new Embedder(worker, extract, await library.VectorIndex.create(dim), dim);
     } catch (error) {
       worker.terminate();
       throw error;
@@ -74,5 +75,9 @@ export class Embedder {
   /** Bytes of the model with the largest run that it makes here. */
   async memory(): Promise<number> {
     return (await this.extract.model.plan({ batch: 16, length: 128 })).total;
+  }
+
+  close(): void {
+    this.worker.terminate();
   }
 }

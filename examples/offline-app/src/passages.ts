@@ -18,10 +18,12 @@ export function sentencesOf(text: string): { text: string; start: number }[] {
   const found = [];
   // A line end that stands for a space ends no sentence; one before a list item does.
   for (const block of text.matchAll(/(?:(?!\n\s*(?:[-*+]|\d+[.)])\s|\n\s*\n)[\s\S])+/g)) {
-    const joined = block[0].replace(/\n/g, " ");
+    const mark = /^\s*(?:(?:[-*+]|\d+[.)])\s+)?/.exec(block[0])![0].length;
+    const joined = block[0].slice(mark).replace(/\n/g, " ");
     for (const { segment, index } of sentenceCuts.segment(joined)) {
       const body = segment.trim();
-      if (/[\p{L}\p{N}]/u.test(body)) found.push({ text: body, start: block.index + index + segment.indexOf(body) });
+      const start = block.index + mark + index + segment.indexOf(body);
+      if (/[\p{L}\p{N}]/u.test(body)) found.push({ text: body, start });
     }
   }
   return found;

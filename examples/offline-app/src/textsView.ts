@@ -4,7 +4,7 @@ import { read, write } from "./archive.ts";
 import { byId, count, download, element } from "./dom.ts";
 import type { Library, Text } from "./library.ts";
 import { clearResults } from "./searchView.ts";
-import { show, work } from "./work.ts";
+import { show, telling, work } from "./work.ts";
 
 const list = byId("documents");
 const title = byId<HTMLInputElement>("title");
@@ -18,18 +18,20 @@ export function textsView(library: () => Promise<Library>, changed: (what: strin
     changed(what);
   };
 
-  const add = (texts: readonly Text[]) =>
-    work("Reading…", async (signal, tell) => {
-      const ready = await library();
-      const options = { signal, progress_callback: telling("Reading", tell) };
+  // Nothing waits for the model inside `work`: loading it is work itself, and comes again after a failure.
+  const add = async (texts: readonly Text[]) => {
+    const ready = await library();
+    const what = await work("Reading…", async (signal, tell) => {
       try {
-        const passages = await ready.add(texts, options);
+        const passages = await ready.add(texts, { signal, progress_callback: telling("Reading", tell) });
         void navigator.storage?.persist?.(); // the browser should not tidy them away
         return `Added ${count(texts.length, "text")}, ${count(passages, "passage")}.`;
       } finally {
         await draw(""); // those that were done stay
       }
-    }).then((what) => what && changed(what));
+    });
+    if (what) changed(what);
+  };
 
   const remove = async (id: string, name: string) => {
     await (await library()).delete(id).catch(show);
@@ -60,14 +62,14 @@ export function textsView(library: () => Promise<Library>, changed: (what: strin
   });
   byId<HTMLInputElement>("files").addEventListener("change", ({ target }) => take(target, addFiles));
   byId<HTMLInputElement>("import").addEventListener("change", ({ target }) =>
-    take(target, ([file]) =>
-      work("Loading…", async (signal, tell) => {
+    take(target, async ([file]) => {
+      const ready = await library();
+      await work("Loading…", async (signal, tell) => {
         const documents = read(await file.text());
-        const options = { signal, progress_callback: telling("Reading", tell) };
-        await (await library()).restore(documents, options);
+        await ready.restore(documents, { signal, progress_callback: telling("Reading", tell) });
         await draw(`Loaded ${count(documents.length, "text")}.`);
-      }),
-    ),
+      });
+    }),
   );
   byId("export").addEventListener("click", async () => {
     download("offline-search.json", write(await (await library()).store.all()));
@@ -96,11 +98,6 @@ export function textsView(library: () => Promise<Library>, changed: (what: strin
     () => {},
   );
 }
-
-const telling =
-  (what: string, tell: (step: { label: string; done: number }) => void) =>
-  ({ done, total }: { done: number; total: number }) =>
-    tell({ label: `${what} ${done.toLocaleString("en")} of ${count(total, "passage")}`, done: done / total });
 
 /** The files that an input was given, which may be given again. */
 function take(target: EventTarget | null, use: (files: File[]) => unknown): void {

@@ -1,6 +1,6 @@
 /** Long work as the user sees it: one piece after the other, with progress, a way to cancel, and errors in words. */
 
-import { byId } from "./dom.ts";
+import { byId, count } from "./dom.ts";
 
 export interface Step {
   label: string;
@@ -51,6 +51,12 @@ export function work<T>(
   last = result;
   return result;
 }
+
+/** Progress over passages, as the model tells it, in words. */
+export const telling =
+  (what: string, tell: (step: Step) => void) =>
+  ({ done, total }: { done: number; total: number }) =>
+    tell({ label: `${what} ${done.toLocaleString("en")} of ${count(total, "passage")}`, done: done / total });
 
 /** Says what went wrong, and offers to try again. */
 export function show(problem: unknown, again?: () => void): void {

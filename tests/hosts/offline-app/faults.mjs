@@ -85,10 +85,20 @@ export async function archive({ page, check, folder }) {
   }
   check(!(await stored(page)).length, "nothing of a damaged file is taken");
 
-  await page.upload("#import", file);
-  await page.says("#said", /Loaded 2 texts/);
-  const after = await stored(page);
-  check(text(after) === text(before), "what comes back is what was saved, bit for bit");
+  // Vectors that are not as many as they should be are made anew.
+  const short = documents.map((d) => ({ ...d, vectors: "AAAAAAAAAAA=" }));
+  for (const content of [
+    JSON.stringify({ ...rest, documents: short }),
+    await page.evaluate(() => window.saved[0].text()),
+  ]) {
+    writeFileSync(file, content);
+    await page.evaluate(() => {
+      document.querySelector("#said").textContent = "";
+    });
+    await page.upload("#import", file);
+    await page.says("#said", /Loaded 2 texts/);
+    check(text(await stored(page)) === text(before), "what comes back is what was saved, bit for bit");
+  }
   check(/^Bonfires/.test((await ask(page, QUESTION)).answer), "and it is found");
 }
 

@@ -88,6 +88,9 @@ async function keyboard({ page, site, check }) {
   const second = await page.says("#attends", /attends most to/);
   check(first !== second, "arrow keys go from token to token");
   await page.goto(`${site.url}#texts`);
+  await until("Skip to the content");
+  await page.press("Enter");
+  check(await page.evaluate(() => !document.querySelector("#view-texts").hidden), "skipping stays in the view");
   await until("Delete allotment-sample.md");
   check(true, "and comes to the button of each text");
 }
