@@ -61,3 +61,6 @@ export function platform(): Platform {
     throw new Error("import wattention by one of its entries (exports in package.json), not by its inner files");
   return current;
 }
+
+export const fromBase64 = (text: string): Uint8Array<ArrayBuffer> =>
+  Uint8Array.from(atob(text), (c) => c.charCodeAt(0));

@@ -1,12 +1,11 @@
 /** What every host of the web has: pages, workers of both kinds. */
 
 import { InputError } from "../errors.ts";
-import type { Platform } from "../platform.ts";
+import { fromBase64, type Platform } from "../platform.ts";
 
 /** Compiles a build from how a JavaScript module holds it, which is how it reaches a host by any bundler: deflate-raw in base64. */
 export async function compile(text: string): Promise<WebAssembly.Module> {
-  const packed = Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
-  const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
+  const stream = new Blob([fromBase64(text)]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
   return WebAssembly.compile(await new Response(stream).arrayBuffer());
 }
 

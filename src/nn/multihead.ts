@@ -1,6 +1,7 @@
 import { InputError, UnsupportedOptionError, WeightsError } from "../errors.ts";
 import { checkpointOf } from "../format/tensors.ts";
 import { Graph, type Value } from "../graph/graph.ts";
+import { whole } from "../options.ts";
 import type { Session } from "../runtime/session.ts";
 import { Tensor, type TensorLike } from "../tensor.ts";
 import {
@@ -60,8 +61,7 @@ export class MultiheadAttention {
     options: MultiheadAttentionOptions = {},
   ) {
     const { kdim = embed_dim, vdim = embed_dim } = options;
-    for (const [name, n] of Object.entries({ embed_dim, num_heads, kdim, vdim }))
-      if (!(Number.isInteger(n) && n > 0)) throw new UnsupportedOptionError(name, n, ["an integer from 1 on"]);
+    for (const [name, n] of Object.entries({ embed_dim, num_heads, kdim, vdim })) whole(name, n);
     if (embed_dim % num_heads)
       throw new UnsupportedOptionError("num_heads", num_heads, [`a divisor of embed_dim ${embed_dim}`]);
     this.#options = options;

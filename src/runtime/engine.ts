@@ -2,7 +2,7 @@ import { AbortError, EngineError, throwIfAborted, UnsupportedOptionError, Watten
 import type { Node } from "../graph/graph.ts";
 import type { Step } from "../graph/lower.ts";
 import { Part } from "../graph/op.ts";
-import { type Build, type Compiled, platform, type WasmSource } from "../platform.ts";
+import { type Build, type Compiled, fromBase64, platform, type WasmSource } from "../platform.ts";
 import { Memory } from "./memory.ts";
 
 /** What assembly/index.ts exports. */
@@ -44,8 +44,7 @@ export interface EngineOptions {
 }
 
 /** A module of one function with an i8x16.relaxed_swizzle: engines without relaxed SIMD refuse it. */
-// biome-ignore format: bytes
-const RELAXED = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15, 253, 128, 2, 11);
+const RELAXED = fromBase64("AGFzbQEAAAABBQFgAAF7AwIBAAoPAQ0AQQH9D0EC/Q/9gAIL");
 
 let relaxed: boolean | undefined;
 
