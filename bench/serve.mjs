@@ -1,7 +1,9 @@
 // `wattention serve` under load on loopback: micro-batching against one text at a time, in interleaved rounds; every answer is checked against
 // the vector that the library gives for its text alone.
 //   node bench/serve.mjs [--clients 1,8,32,128] [--rounds 5] [--seconds 3] [--words 3,8] [--format base64] [--model PATH --dtype q8]
-//   node bench/serve.mjs --minutes 2 --clients 32
+//   node bench/serve.mjs --minutes 2 --clients 32 [--threads 0]
+// batched: as it is started without options. threads: with engines in so many threads. single: one text at a time. plain: a route of one's
+// own that calls the library for each request (serve_plain.mjs).
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
@@ -21,8 +23,7 @@ const { values: o } = parseArgs({
     model: { type: "string" },
     dtype: { type: "string" },
     minutes: { type: "string" },
-    json: { type: "boolean" },
-    extra: { type: "string", default: "" },
+    threads: { type: "string", default: "2" },
   },
 });
 const root = resolve(import.meta.dirname, "..");
@@ -98,7 +99,7 @@ const median = (list) => list.toSorted((a, b) => a - b)[Math.floor(list.length /
 console.log(`${texts.size} texts of ${(tokens / texts.size).toFixed(1)} tokens, ${o.format}, ${process.version}`);
 
 if (o.minutes) {
-  const server = await start(...o.extra.split(" ").filter(Boolean));
+  const server = await start(...(o.threads === "0" ? [] : ["--threads", o.threads]));
   const clients = Number(o.clients.split(",").at(-1));
   const seen = await load(server, clients, Number(o.minutes) * 60_000);
   await stop(server);
@@ -107,10 +108,12 @@ if (o.minutes) {
   process.exitCode = bad(seen) ? 1 : 0;
 } else {
   const kinds = {
-    batched: o.extra.split(" ").filter(Boolean),
-    single: ["--batch-texts", "1", ...o.extra.split(" ").filter(Boolean)],
+    batched: [],
+    threads: ["--threads", o.threads],
+    single: ["--batch-texts", "1"],
     plain: ["plain"],
   };
+  if (o.threads === "0") delete kinds.threads;
   const names = Object.keys(kinds);
   const servers = {};
   for (const [kind, options] of Object.entries(kinds)) servers[kind] = await start(...options);

@@ -62,7 +62,9 @@ interface Job<T, R> {
   readonly end: (error?: unknown) => void;
   /** Lets it run batches, its own texts and others'. */
   lead: () => void;
-  leads: boolean;
+  /** Whether it was let, and how many engines it keeps busy. */
+  led: boolean;
+  lanes: number;
   over: boolean;
 }
 
@@ -119,7 +121,8 @@ export class Batcher<T extends Item, R> {
         results: new Array(items.length),
         over: false,
         lead: () => {},
-        leads: false,
+        led: false,
+        lanes: 0,
         end: (error) => {
           if (job.over) return;
           job.over = true;
@@ -150,14 +153,25 @@ export class Batcher<T extends Item, R> {
     if (place >= 0) this.#queue.splice(place, 1);
     this.#wait(job.items.slice(job.next), -1);
     job.next = job.items.length;
+    // Who went away may never run again, where its host ends it.
+    this.#leaders -= job.lanes;
+    job.lanes = 0;
+    this.#next();
     for (const { jobs, control } of this.#running) if (jobs.has(job) && [...jobs].every((j) => j.over)) control.abort();
   }
 
   /** Makes it a job that runs batches. */
   #promote(job: Job<T, R>): void {
     this.#leaders++;
-    job.leads = true;
+    job.lanes++;
+    job.led = true;
     job.lead();
+  }
+
+  /** Where an engine is free, lets another job run batches. */
+  #next(): void {
+    const next = this.#queue.find(({ led }) => !led);
+    if (next && this.#leaders < this.#options.lanes) this.#promote(next);
   }
 
   /**
@@ -170,13 +184,16 @@ export class Batcher<T extends Item, R> {
       const batch = this.#take();
       if (this.#queue.length && this.#leaders < this.#options.lanes) {
         this.#leaders++;
+        job.lanes++;
         void this.#work(job); // another engine is free
       }
       if (batch.length) await this.#execute(batch);
     }
-    this.#leaders--;
-    const next = this.#queue.find(({ leads }) => !leads);
-    if (next && this.#leaders < this.#options.lanes) this.#promote(next);
+    if (job.lanes) {
+      job.lanes--;
+      this.#leaders--;
+    }
+    this.#next();
   }
 
   /** The engine kept the event loop busy: requests that arrived meanwhile are read first. */

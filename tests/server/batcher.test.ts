@@ -119,6 +119,18 @@ describe("batching", () => {
     await expect(batcher.submit([text(5)], AbortSignal.abort())).rejects.toMatchObject({ name: "AbortError" });
   });
 
+  it("goes on when the request that ran the batches goes away and never comes back", async () => {
+    const { batcher, batches } = doubling({}, () => (batches.length === 1 ? new Promise(() => {}) : Promise.resolve()));
+    const control = new AbortController();
+    const leader = batcher.submit([text(1)], control.signal);
+    await begun(batches);
+    const other = batcher.submit([text(2)]);
+    control.abort();
+    await expect(leader).rejects.toMatchObject({ name: "AbortError" });
+    expect(await other).toEqual([4]);
+    expect(await batcher.submit([text(3)])).toEqual([6]);
+  });
+
   it("refuses what its queue has no room for, and says when to come again", async () => {
     const { gate, open } = shut();
     const { batcher, batches } = doubling({ queue: 3 }, gate);
