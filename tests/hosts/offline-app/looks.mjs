@@ -180,7 +180,13 @@ export async function looks({ lighthouse: measured, screenshots }) {
     };
     const binary = join(folder, "picture.txt");
     writeFileSync(binary, Buffer.from([0x89, 0x50, 0, 0]));
-    figures["axe-core is unsure of"] = await axe({ page, site, check, files: { binary }, shoot: screenshots ? shoot : undefined });
+    figures["axe-core is unsure of"] = await axe({
+      page,
+      site,
+      check,
+      files: { binary },
+      shoot: screenshots ? shoot : undefined,
+    });
     await keyboard({ page: await browser(), site, check });
 
     const narrow = await browser({ viewport: { width: 320, height: 640 } });
