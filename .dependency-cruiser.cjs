@@ -1,5 +1,5 @@
-// Imports go one way: errors, tensor, platform <- format <- graph <- runtime <- nn <- models <- tasks <- view, train <- host, cli.
-const layers = ["^src/(errors|tensor|platform|numeric)\\.ts", "^src/format/", "^src/graph/", "^src/runtime/", "^src/nn/", "^src/models/", "^src/tasks/", "^src/(view|train)/", "^src/index\\.ts", "^src/(host|cli)/"];
+// Imports go one way: errors, options, tensor, platform <- format <- graph <- runtime <- nn <- models <- tasks <- view, train, server <- host, cli.
+const layers = ["^src/(errors|options|tensor|platform|numeric)\\.ts", "^src/format/", "^src/graph/", "^src/runtime/", "^src/nn/", "^src/models/", "^src/tasks/", "^src/(view|train|server)/", "^src/index\\.ts", "^src/(host|cli)/"];
 
 module.exports = {
   forbidden: [
@@ -13,6 +13,7 @@ module.exports = {
     { name: "not-to-unresolvable", severity: "error", from: { pathNot: "inline" }, to: { couldNotResolve: true } },
     { name: "hosts-alone-know-node", severity: "error", from: { path: "^src/", pathNot: "^src/(host|cli)/" }, to: { dependencyTypes: ["core"] } },
     { name: "cli-libraries-stay-in-the-cli", severity: "error", from: { path: "^src/", pathNot: "^src/cli/" }, to: { path: "node_modules/(commander|cli-progress)" } },
+    { name: "hono-stays-in-the-server", severity: "error", from: { path: "^src/", pathNot: "^src/(server|cli)/" }, to: { path: "node_modules/@?hono" } },
     { name: "one-file-knows-relaxed-simd", severity: "error", from: { path: "^src/" }, to: { path: "^assembly/" } },
   ],
   options: { doNotFollow: { path: "node_modules" }, tsPreCompilationDeps: true, tsConfig: { fileName: "tsconfig.json" }, enhancedResolveOptions: { extensions: [".ts", ".js"], exportsFields: ["exports"], conditionNames: ["import", "types"] } },

@@ -154,6 +154,11 @@ export class EngineError extends WattentionError {
   override readonly name = "EngineError";
 }
 
+/** The worker behind `wattention/worker` failed to start, crashed, or was ended: what was asked of it has no answer. */
+export class WorkerError extends WattentionError {
+  override readonly name = "WorkerError";
+}
+
 /** The caller's AbortSignal fired. `cause` is the signal's reason. */
 export class AbortError extends WattentionError {
   override readonly name = "AbortError";

@@ -6,6 +6,8 @@ export type { LoadOptions, Model, ModelOutputs, PlanOptions, Progress } from "./
 export { supportedModels } from "./models/registry.ts";
 export { type AttentionCallOptions, scaledDotProductAttention } from "./nn/attention.ts";
 export { MultiheadAttention, type MultiheadAttentionOptions, type MultiheadForwardOptions } from "./nn/multihead.ts";
+export type { WasmSource } from "./platform.ts";
+export type { EngineOptions } from "./runtime/engine.ts";
 export type { MemoryPlan, Profiled } from "./runtime/session.ts";
 export type { FeatureExtraction, FeatureExtractionOptions } from "./tasks/featureExtraction.ts";
 export type { Filled, FillMask, FillMaskOptions } from "./tasks/fillMask.ts";

@@ -1,5 +1,13 @@
 /** What a host gives the library. The entry files in src/host fill it in; nothing else in the library knows where it runs. */
 
+declare global {
+  /** Who compiles for Node has neither these names of the DOM nor, in @types/node, others. Where they are, these add nothing. */
+  namespace WebAssembly {
+    interface Module {}
+    interface Memory {}
+  }
+}
+
 /** A file read from its start to its end. */
 export interface ByteReader {
   /** Bytes in the file, where the host knows. */
@@ -21,11 +29,21 @@ export interface Folder {
 /** `relaxed` uses relaxed SIMD (fused multiply-add); `simd` runs everywhere and gives the same bits on every engine. */
 export type Build = "simd" | "relaxed";
 
+/** A module as a caller gives it. */
+export type WasmSource = WebAssembly.Module | ArrayBuffer | ArrayBufferView<ArrayBuffer> | Response | URL | string;
+
+export interface Compiled {
+  readonly build: Build;
+  readonly module: WebAssembly.Module;
+}
+
 export interface Platform {
   /** Compiles (or finds compiled) one build of the module. */
   module(build: Build): Promise<WebAssembly.Module>;
   /** Gives the event loop a turn. */
   pause(): Promise<void>;
+  /** The same promise, where a host would not wait for it by itself. */
+  waiting?<T>(promise: Promise<T>): Promise<T>;
   /** The folder at a path of the file system; undefined where the path is not a folder or file (it may then be a hub id). */
   folder?(path: string): Promise<Folder | undefined>;
   /** The model that ships with the package. */
@@ -43,3 +61,6 @@ export function platform(): Platform {
     throw new Error("import wattention by one of its entries (exports in package.json), not by its inner files");
   return current;
 }
+
+export const fromBase64 = (text: string): Uint8Array<ArrayBuffer> =>
+  Uint8Array.from(atob(text), (c) => c.charCodeAt(0));

@@ -3,6 +3,8 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
+import vm from "node:vm";
+import { build } from "esbuild";
 import { describe, expect, it, vi } from "vitest";
 
 const root = new URL("../", import.meta.url);
@@ -12,6 +14,7 @@ const entry = async (name: string): Promise<typeof import("../src/index.ts")> =>
   vi.resetModules();
   return import(at(`dist/host/${name}.js`));
 };
+const model = "dist/shipped/default-embedder.safetensors";
 const { exports, imports } = JSON.parse(readFileSync(at("package.json"), "utf8"));
 const targets = (value: string | object): string[] =>
   typeof value === "string" ? [value] : Object.values(value).flatMap(targets);
@@ -31,7 +34,7 @@ describe("package.json", () => {
 });
 
 describe("entries", () => {
-  it.each(["browser", "workers"])("%s exports what node does", async (name) => {
+  it.each(["browser", "workers", "deno", "serviceWorker"])("%s exports what node does", async (name) => {
     const node = Object.keys(await entry("node")).sort();
     expect(node).toContain("pipeline");
     expect(Object.keys(await entry(name)).sort()).toEqual(node);
@@ -62,6 +65,30 @@ describe("entries", () => {
     // The folder's own reading (modules.json from the file system) is the same model.
     const byPath = await (await entry("node")).pipeline("feature-extraction", folder);
     expect([...(await byPath("a cat sleeps on the sofa")).data]).toEqual(expected);
+  });
+
+  it("the one for service workers has no import() left, whatever is asked of it", async () => {
+    const { outputFiles, metafile } = await build({
+      entryPoints: [at("dist/host/serviceWorker.js")],
+      bundle: true,
+      write: false,
+      metafile: true,
+      format: "iife", // a classic service worker
+      globalName: "wattention",
+      target: "es2022",
+      logLevel: "error",
+      logOverride: { "empty-import-meta": "silent" }, // only the shipped model's place asks for it, and says what to give
+    });
+    const kinds = Object.values(metafile.inputs).flatMap(({ imports }) => imports.map(({ kind }) => kind));
+    expect(new Set(kinds)).toEqual(new Set(["import-statement"]));
+    expect(outputFiles).toHaveLength(1);
+    // It runs as that, and where a script may import nothing: every task's code is there.
+    const complete: typeof import("../src/index.ts") = vm.runInThisContext(`${outputFiles[0].text};wattention`);
+    const bytes = readFileSync(at(model));
+    using extract = await complete.pipeline("feature-extraction", bytes);
+    using own = await (await entry("node")).pipeline("feature-extraction", bytes);
+    expect((await extract("a cat")).tolist()).toEqual((await own("a cat")).tolist());
+    await expect(complete.pipeline("feature-extraction")).rejects.toMatchObject({ name: "InputError" });
   });
 
   it("node brings the shipped model, in 8 bits and near what was trained", async () => {

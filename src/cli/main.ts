@@ -13,6 +13,7 @@ import { common, endProgress, interrupt, signal, UsageError } from "./io.ts";
 import { pack } from "./pack.ts";
 import { rerank } from "./rerank.ts";
 import { search } from "./search.ts";
+import { serve } from "./serve.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
 const program = new Command("wattention")
@@ -25,7 +26,7 @@ const program = new Command("wattention")
     "after",
     "\nExit codes: 0 done, 1 failed, 2 the command line makes no sense, 130 Ctrl-C.\n`wattention <command> --help` has options and examples.",
   );
-for (const c of [embed, search, rerank, answer, attention, inspect, pack, bench, demo])
+for (const c of [embed, search, rerank, answer, attention, inspect, pack, serve, bench, demo])
   program.addCommand(common(c).copyInheritedSettings(program));
 
 // A second Ctrl-C ends the process at once.

@@ -14,16 +14,19 @@ export async function openModel(
   options: SourceOptions & { signal?: AbortSignal } = {},
 ): Promise<ModelFolder> {
   const folder = await openFolder(source, options);
+  if (folder.configs) return folder; // this function gave it
   const { signal } = options;
-  if (folder === source || folder.weights?.length !== 1) return folder;
-  const [file] = folder.weights;
+  const { name, weights } = folder;
+  const found: ModelFolder = { name, weights, configs: new Map(), open: folder.open.bind(folder) };
+  if (folder === source || weights?.length !== 1) return found;
+  const [file] = weights;
   const reader = await folder.open(file, signal);
-  if (!reader) throw new MissingFileError(file, folder.name);
+  if (!reader) throw new MissingFileError(file, name);
   try {
     const header = await readHeader(reader, file);
     const close = () => reader.close();
-    if (header.metadata.format !== FORMAT) return { ...folder, opened: { file, reader, header }, close };
-    return { name: folder.name, packed: openPacked(file, reader, header), open: small(header.metadata), close };
+    if (header.metadata.format !== FORMAT) return { ...found, opened: { file, reader, header }, close };
+    return { ...found, packed: openPacked(file, reader, header), open: small(header.metadata), close };
   } catch (error) {
     await reader.close();
     throwIfAborted(signal);

@@ -128,13 +128,17 @@ export function parseJson<T extends object = Json>(bytes: Uint8Array, file: stri
   return value as T;
 }
 
-/** A JSON file; undefined where the folder has none of that name. */
+/** A JSON file; undefined where the folder has none of that name. A config is kept in `configs`, if there are any, and read from there. */
 export async function readJson<T extends object = Json>(
-  folder: Folder,
+  folder: Folder & { readonly configs?: Map<string, unknown> },
   path: string,
   signal?: AbortSignal,
   array = false,
 ): Promise<T | undefined> {
+  const { configs } = folder;
+  if (configs?.has(path)) return configs.get(path) as T | undefined;
   const reader = await folder.open(path, signal);
-  return reader && parseJson<T>(await readAll(reader, path), path, array);
+  const json = reader && parseJson<T>(await readAll(reader, path), path, array);
+  if (path.endsWith("config.json")) configs?.set(path, json);
+  return json;
 }

@@ -32,6 +32,8 @@ export interface ModelFolder extends Folder {
   readonly weights?: readonly string[];
   /** The weights file, where its header was read ahead. */
   readonly opened?: { readonly file: string; readonly reader: ByteReader; readonly header: Header };
+  /** The configs that were read: several who load a task ask for the same. */
+  readonly configs?: Map<string, unknown>;
   /** What `openModel` found instead of weights. */
   readonly packed?: Packed;
   /** Ends what was opened ahead, if nothing did yet. */
@@ -44,7 +46,7 @@ export interface SourceOptions {
   /** Branch, tag or commit on the hub; `main` unless given. */
   revision?: string;
   /** Sent with every request: `authorization`, for one. */
-  headers?: HeadersInit;
+  headers?: RequestInit["headers"];
   fetch?: typeof fetch;
 }
 

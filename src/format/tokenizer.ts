@@ -99,7 +99,7 @@ function assemble(slots: readonly Slot[], texts: readonly Row[][]): Encoding {
 
 /**
  * The tokenizer of a Hugging Face folder: the ids, windows and offsets of transformers' fast tokenizers. All of it is made from a
- * prepared tokenizer; the library @huggingface/tokenizers translates the regular expressions of a tokenizer.json that has some.
+ * prepared tokenizer, which `load` prepares first.
  */
 export class Tokenizer {
   /** WordPiece, BPE, Unigram or WordLevel. */
@@ -141,8 +141,8 @@ export class Tokenizer {
    * @throws FormatError that names what is malformed, missing or not supported.
    */
   static async load(tokenizer: unknown, config?: unknown): Promise<Tokenizer> {
-    const { prepareTokenizer } = await import("./tokenizer/prepare.ts");
-    return Tokenizer.loadPrepared(await prepareTokenizer(tokenizer, config));
+    const prepared = await (await import("./tokenizer/prepare.ts")).prepareTokenizer(tokenizer, config);
+    return Tokenizer.loadPrepared(prepared);
   }
 
   /**

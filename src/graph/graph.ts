@@ -132,10 +132,6 @@ export class Graph {
     return weight;
   }
 
-  get weights(): Iterable<Weight> {
-    return this.#weights.values();
-  }
-
   constant(data: Float32Array | Int32Array, rows = 1): Constant {
     return { kind: "constant", data, rows, cols: data.length / rows };
   }

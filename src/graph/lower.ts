@@ -191,7 +191,11 @@ export class Program {
     const addresses = new Map<Value, number>();
     const scratches = new Map<Node, number>();
     this.#lives.forEach(({ v, of }, i) => {
-      if (v) addresses.set(v, v.kind === "input" && absent(v) ? 0 : cached(v) && kept ? kept.at(v as Node) : from + offsets[i]);
+      if (v)
+        addresses.set(
+          v,
+          v.kind === "input" && absent(v) ? 0 : cached(v) && kept ? kept.at(v as Node) : from + offsets[i],
+        );
       if (of) scratches.set(of, from + offsets[i]);
     });
     const at = (v: Value | undefined): number =>

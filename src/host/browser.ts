@@ -1,5 +1,5 @@
 /**
- * The entry for browsers: pages, module workers, and service workers where the bundle is one file (those forbid `import()`).
+ * The entry for browsers: pages and module workers. Service workers forbid `import()`: theirs is `wattention/service-worker`.
  *
  * The model that ships is a file beside this one, and a bundler does not copy it: a bundled app serves a copy of
  * `wattention/models/default-embedder.safetensors` and gives its URL, `pipeline("feature-extraction", new URL("/default-embedder.safetensors", location.href))`.
@@ -7,21 +7,9 @@
  */
 
 import { usePlatform } from "../platform.ts";
-import { inlineModule } from "./inline.ts";
+import { inlined } from "./inline.ts";
+import { compile, web } from "./web.ts";
 
-usePlatform({
-  module: inlineModule,
-  pause: () =>
-    new Promise((resolve) => {
-      const { port1, port2 } = new MessageChannel();
-      port1.onmessage = () => {
-        port1.close();
-        resolve();
-      };
-      port2.postMessage(0);
-    }),
-  // Right where this file is served from the package (a CDN, Vite's dev server); in a bundle it counts from the bundle.
-  shippedModel: () => new URL(/* @vite-ignore */ "../shipped/default-embedder.safetensors", import.meta.url),
-});
+usePlatform(web(async (build) => compile(await inlined(build))));
 
 export * from "../index.ts";

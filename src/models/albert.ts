@@ -1,11 +1,15 @@
-import type { Config } from "../format/config.ts";
 import { linear } from "../nn/blocks.ts";
 import { type LayerNames, postNormLayer, stack } from "../nn/encoder.ts";
-import { classifier, maskedLM, pooler } from "../nn/heads.ts";
+import { classifier, maskedLMOf, pooler, withPooler } from "../nn/heads.ts";
 import type { Architecture } from "./architecture.ts";
-import { bertEmbeddings, bertOptions, bertRules, QuestionAnswering, TokenClassification } from "./bert.ts";
-
-const embeddingSize = (config: Config) => config.int("embedding_size", { default: 128 });
+import {
+  bertEmbeddings,
+  bertOptions,
+  bertRules,
+  embeddingSize,
+  QuestionAnswering,
+  TokenClassification,
+} from "./bert.ts";
 
 const LAYER: LayerNames = {
   query: "attention.query",
@@ -34,24 +38,20 @@ export const albert: Architecture = {
       const layer = `${at}encoder.albert_layer_groups.${group}.albert_layers.${i % inner}.`;
       return postNormLayer(g, layer, LAYER, x, options);
     });
-    return g.has(`${at}pooler.weight`)
-      ? { ...body, pooler_output: pooler(g, `${at}pooler`, body.last_hidden_state) }
-      : body;
+    return withPooler(g, `${at}pooler`, body);
   },
   heads: {
-    MaskedLM: (g, config, body, at) => {
-      const names = {
+    MaskedLM: maskedLMOf(
+      {
         dense: "predictions.dense",
         norm: "predictions.LayerNorm",
         decoder: "predictions.decoder",
         bias: "predictions.bias",
-        words: `${at}embeddings.word_embeddings`,
-      };
-      const { activation, eps } = bertOptions(config, "gelu_new");
-      return maskedLM(g, config, names, body.last_hidden_state, { activation, eps, width: embeddingSize(config) });
-    },
+      },
+      (config) => ({ ...bertOptions(config, "gelu_new"), width: embeddingSize(config) }),
+    ),
     SequenceClassification: (g, config, { last_hidden_state, pooler_output }, at) =>
-      classifier(g, config, "classifier", pooler_output ?? pooler(g, `${at}pooler`, last_hidden_state)),
+      classifier(g, config, pooler_output ?? pooler(g, `${at}pooler`, last_hidden_state)),
     TokenClassification,
     QuestionAnswering,
   },

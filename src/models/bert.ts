@@ -2,7 +2,7 @@ import type { Config } from "../format/config.ts";
 import type { Graph, Value } from "../graph/graph.ts";
 import { configActivation, embeddings, layerNorm, only } from "../nn/blocks.ts";
 import { type LayerNames, postNormLayer, stack } from "../nn/encoder.ts";
-import { classifier, maskedLM, pooler, questionAnswering } from "../nn/heads.ts";
+import { classifier, maskedLMOf, pooler, questionAnswering, withPooler } from "../nn/heads.ts";
 import type { InputRules } from "../runtime/batch.ts";
 import type { Architecture, Body } from "./architecture.ts";
 
@@ -23,26 +23,22 @@ export const bert: Architecture = {
   prefix: "bert",
   rules: bertRules,
   body(g, config, at) {
-    const body = bertBody(g, config, at, bertEmbeddings(g, config, at, config.int("hidden_size")));
-    if (!g.has(`${at}pooler.dense.weight`)) return body;
-    return { ...body, pooler_output: pooler(g, `${at}pooler.dense`, body.last_hidden_state) };
+    const x = bertEmbeddings(g, config, at, config.int("hidden_size"));
+    return withPooler(g, `${at}pooler.dense`, bertBody(g, config, at, x));
   },
   heads: {
-    MaskedLM: (g, config, { last_hidden_state }, at) => {
-      const cls = "cls.predictions";
-      const names = {
-        dense: `${cls}.transform.dense`,
-        norm: `${cls}.transform.LayerNorm`,
-        decoder: `${cls}.decoder`,
-        bias: `${cls}.bias`,
-        words: `${at}embeddings.word_embeddings`,
-      };
-      const { activation, eps } = bertOptions(config);
-      return maskedLM(g, config, names, last_hidden_state, { activation, eps });
-    },
+    MaskedLM: maskedLMOf(
+      {
+        dense: "cls.predictions.transform.dense",
+        norm: "cls.predictions.transform.LayerNorm",
+        decoder: "cls.predictions.decoder",
+        bias: "cls.predictions.bias",
+      },
+      (config) => bertOptions(config),
+    ),
     SequenceClassification: (g, config, { last_hidden_state, pooler_output }, at) =>
-      classifier(g, config, "classifier", pooler_output ?? pooler(g, `${at}pooler.dense`, last_hidden_state)),
-    TokenClassification: (g, config, body) => classifier(g, config, "classifier", body.last_hidden_state),
+      classifier(g, config, pooler_output ?? pooler(g, `${at}pooler.dense`, last_hidden_state)),
+    TokenClassification: (g, config, body) => classifier(g, config, body.last_hidden_state),
     QuestionAnswering: (g, _config, body) => questionAnswering(g, "qa_outputs", body.last_hidden_state),
   },
 };
@@ -60,6 +56,9 @@ export function bertRules(config: Config): InputRules {
     },
   };
 }
+
+/** Embeddings of ALBERT and ELECTRA, which may be narrower than their layers. */
+export const embeddingSize = (config: Config) => config.int("embedding_size", { default: 128 });
 
 /** What all layers share. */
 export function bertOptions(config: Config, activation = "gelu") {

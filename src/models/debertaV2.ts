@@ -72,7 +72,7 @@ export const debertaV2: Architecture = {
     },
     SequenceClassification: (g, config, body) => {
       const kind = configActivation(config, "pooler_hidden_act", "gelu");
-      return classifier(g, config, "classifier", pooler(g, "pooler.dense", body.last_hidden_state, kind));
+      return classifier(g, config, pooler(g, "pooler.dense", body.last_hidden_state, kind));
     },
     TokenClassification,
     QuestionAnswering,

@@ -1,7 +1,7 @@
 import { Activation } from "../graph/op.ts";
 import { configActivation, embeddings, layerNorm } from "../nn/blocks.ts";
 import { type LayerNames, postNormLayer, stack } from "../nn/encoder.ts";
-import { classifier, maskedLM, pooler } from "../nn/heads.ts";
+import { classifier, maskedLMOf, pooler } from "../nn/heads.ts";
 import type { Architecture } from "./architecture.ts";
 import { QuestionAnswering, TokenClassification } from "./bert.ts";
 
@@ -41,19 +41,17 @@ export const distilbert: Architecture = {
     });
   },
   heads: {
-    MaskedLM: (g, config, body, at) => {
-      const names = {
+    MaskedLM: maskedLMOf(
+      {
         dense: "vocab_transform",
         norm: "vocab_layer_norm",
         decoder: "vocab_projector",
         bias: "vocab_projector.bias",
-        words: `${at}embeddings.word_embeddings`,
-      };
-      const activation = configActivation(config, "activation", "gelu");
-      return maskedLM(g, config, names, body.last_hidden_state, { activation, eps });
-    },
+      },
+      (config) => ({ activation: configActivation(config, "activation", "gelu"), eps }),
+    ),
     SequenceClassification: (g, config, body) =>
-      classifier(g, config, "classifier", pooler(g, "pre_classifier", body.last_hidden_state, Activation.relu)),
+      classifier(g, config, pooler(g, "pre_classifier", body.last_hidden_state, Activation.relu)),
     TokenClassification,
     QuestionAnswering,
   },

@@ -1,5 +1,5 @@
 import type { Config } from "../format/config.ts";
-import { type Family, llamaLike } from "../nn/causal.ts";
+import { type Family, llamaLike } from "./causal.ts";
 
 const gemmas: Family = {
   bias: { mlp: false },

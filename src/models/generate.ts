@@ -1,12 +1,13 @@
 import { InputError, UnsupportedOptionError } from "../errors.ts";
+import type { Config } from "../format/config.ts";
 import type { Dims, Value } from "../graph/graph.ts";
-import type { EncoderInputs } from "../runtime/batch.ts";
-import { padded } from "../runtime/batch.ts";
-import type { Model, RunOptions } from "./model.ts";
+import { type EncoderInputs, type InputRules, padded } from "../runtime/batch.ts";
+import type { Session } from "../runtime/session.ts";
 
 export type GenerateInputs = Pick<EncoderInputs, "input_ids" | "attention_mask">;
 
-export interface GenerateOptions extends RunOptions {
+export interface GenerateOptions {
+  signal?: AbortSignal;
   max_new_tokens?: number;
   min_new_tokens?: number;
   do_sample?: boolean;
@@ -28,7 +29,7 @@ interface Row {
 }
 
 export async function generate(
-  { session, rules, config }: Model,
+  { session, config }: { session: Session; rules: InputRules; config: Config },
   inputs: GenerateInputs,
   { max_new_tokens = 20, min_new_tokens = 0, eos_token_id, signal }: GenerateOptions,
 ): Promise<number[][]> {
@@ -51,8 +52,11 @@ export async function generate(
   try {
     for (let live = rows; live.some((r) => !r.done); ) {
       live = live.filter((r) => !r.done);
-      const { dims, inputs } = layOut(live, rules.sizes.position_ids !== undefined);
-      const logits = await session.run(["next_logits"], dims, inputs, ([v]: Value[], copy) => copy(v), { signal, state });
+      const { dims, inputs } = layOut(live);
+      const logits = await session.run(["next_logits"], dims, inputs, ([v]: Value[], copy) => copy(v), {
+        signal,
+        state,
+      });
       const size = logits.length / live.length;
       for (const [i, row] of live.entries()) {
         row.past += row.next.length;
@@ -72,7 +76,7 @@ export async function generate(
 }
 
 /** What a run over the next tokens of each sequence reads. */
-function layOut(rows: readonly Row[], _positions: boolean) {
+function layOut(rows: readonly Row[]) {
   const T = rows.reduce((n, r) => n + r.next.length, 0);
   const dims: Dims = { T, B: rows.length, P: 0, S: 0, R: 0 };
   const input_ids = new Int32Array(T);

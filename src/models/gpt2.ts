@@ -1,8 +1,8 @@
-import { stack } from "../nn/encoder.ts";
-import { configActivation, layerNorm, only } from "../nn/blocks.ts";
-import { languageHead } from "../nn/causal.ts";
-import type { Architecture } from "./architecture.ts";
 import type { Graph, Value } from "../graph/graph.ts";
+import { configActivation, layerNorm, only } from "../nn/blocks.ts";
+import { stack } from "../nn/encoder.ts";
+import type { Architecture } from "./architecture.ts";
+import { languageHead } from "./causal.ts";
 
 /** What GPT-2 calls Conv1D: a Linear whose weight is stored [in, out]. */
 const conv = (g: Graph, name: string, x: Value, out: number) =>

@@ -1,8 +1,8 @@
 import { configActivation, layerNorm, linear } from "../nn/blocks.ts";
-import { languageHead } from "../nn/causal.ts";
 import { stack } from "../nn/encoder.ts";
 import { rotaryTable } from "../nn/rope.ts";
 import type { Architecture } from "./architecture.ts";
+import { languageHead } from "./causal.ts";
 
 /** GPT-NeoX and Pythia (arXiv:2204.06745): part of each head is rotated, attention and feed-forward read the same input. */
 export const gptNeox: Architecture = {
@@ -17,7 +17,9 @@ export const gptNeox: Architecture = {
     const kind = configActivation(config, "hidden_act", "gelu");
     const bias = config.bool("attention_bias", true);
     const rope = config.rope("", ["rotary_emb_base", "rope_theta"]);
-    const part = config.has("rope_parameters") ? rope.partial_rotary_factor : config.number("rotary_pct", { max: 1, default: 0.25 });
+    const part = config.has("rope_parameters")
+      ? rope.partial_rotary_factor
+      : config.number("rotary_pct", { max: 1, default: 0.25 });
     const table = rotaryTable(g, { ...rope, partial_rotary_factor: part }, head_dim, config);
     const x = g.embed(g.input("input_ids", "T"), g.weight(`${at}embed_in.weight`, [sizes.input_ids, hidden]));
     const body = stack(x, config.int("num_hidden_layers"), (x, i) => {

@@ -3,17 +3,16 @@ import type { MemoryPlan } from "../runtime/session.ts";
 import type { LoadOptions, Model, PlanOptions } from "./model.ts";
 
 // What reads checkpoints is imported with the first model: an app of the attention layer alone does not carry it.
-const model = () => import("./model.ts");
 
 /**
  * Loads a model from a folder, file, URL, hub id or bytes.
  * @throws MissingFileError, FetchError, FormatError, ShapeError, WeightsError, UnsupportedModelError, UnsupportedOptionError, MemoryLimitError, AbortError
  */
 export async function loadModel(source: ModelSource, options?: LoadOptions): Promise<Model> {
-  return (await model()).loadModel(source, options);
+  return (await import("./model.ts")).loadModel(source, options);
 }
 
 /** Exact bytes that a model will take, from its config and headers alone: no weights are read, no memory is allocated. */
 export async function plan(source: ModelSource, options: PlanOptions): Promise<MemoryPlan> {
-  return (await model()).plan(source, options);
+  return (await import("./model.ts")).plan(source, options);
 }

@@ -1,4 +1,4 @@
-import { llamaLike } from "../nn/causal.ts";
+import { llamaLike } from "./causal.ts";
 
 /** Mistral (arXiv:2310.06825): Llama in which every layer sees a window of the past. */
 export const mistral = llamaLike({

@@ -7,6 +7,7 @@ import { brief, readJson } from "../format/read.ts";
 import type { ModelFolder, ModelSource, SourceOptions } from "../format/source.ts";
 import type { Outputs } from "../graph/fuse.ts";
 import { type Dims, Graph, type Shapes, type Value } from "../graph/graph.ts";
+import { whole } from "../options.ts";
 import {
   type Batch,
   type EncoderInputs,
@@ -156,8 +157,7 @@ export interface Shape {
 }
 
 function dimsOf({ batch = 1, length }: Shape): Dims {
-  for (const [name, n] of Object.entries({ batch, length }))
-    if (!(Number.isInteger(n) && n > 0)) throw new UnsupportedOptionError(name, n, ["an integer from 1 on"]);
+  for (const [name, n] of Object.entries({ batch, length })) whole(name, n);
   return { T: batch * length, B: batch, P: batch * length * length, S: 0, R: 0 };
 }
 

@@ -78,10 +78,9 @@ export const modernbert: Architecture = {
     SequenceClassification: (g, config, { last_hidden_state: x }) => {
       const mean = config.string("classifier_pooling", ["cls", "mean"], "cls") === "mean";
       const pooled = mean ? g.pool(x, Pooling.mean) : firstToken(g, x);
-      return classifier(g, config, "classifier", head(g, config, pooled));
+      return classifier(g, config, head(g, config, pooled));
     },
-    TokenClassification: (g, config, body) =>
-      classifier(g, config, "classifier", head(g, config, body.last_hidden_state)),
+    TokenClassification: (g, config, body) => classifier(g, config, head(g, config, body.last_hidden_state)),
     QuestionAnswering: (g, config, body) => questionAnswering(g, "classifier", head(g, config, body.last_hidden_state)),
   },
 };

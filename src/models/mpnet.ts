@@ -1,5 +1,5 @@
 import { type LayerNames, postNormLayer, stack } from "../nn/encoder.ts";
-import { pooler } from "../nn/heads.ts";
+import { withPooler } from "../nn/heads.ts";
 import { relativeBias } from "../nn/relative.ts";
 import type { Architecture } from "./architecture.ts";
 import { bertEmbeddings, bertNames, bertOptions, bertRules } from "./bert.ts";
@@ -50,9 +50,7 @@ export const mpnet: Architecture = {
     const body = stack(first, config.int("num_hidden_layers"), (x, i) => {
       return postNormLayer(g, `${at}encoder.layer.${i}.`, LAYER, x, options);
     });
-    return g.has(`${at}pooler.dense.weight`)
-      ? { ...body, pooler_output: pooler(g, `${at}pooler.dense`, body.last_hidden_state) }
-      : body;
+    return withPooler(g, `${at}pooler.dense`, body);
   },
   heads: roberta.heads,
 };

@@ -2,7 +2,7 @@ import type { Config } from "../format/config.ts";
 import { Activation } from "../graph/op.ts";
 import { configActivation, embeddings, layerNorm, linear, only } from "../nn/blocks.ts";
 import { stack } from "../nn/encoder.ts";
-import { classifier, maskedLM, pooler } from "../nn/heads.ts";
+import { classifier, maskedLMOf, pooler } from "../nn/heads.ts";
 import { rotaryTable } from "../nn/rope.ts";
 import type { Architecture } from "./architecture.ts";
 import { TokenClassification } from "./bert.ts";
@@ -98,22 +98,17 @@ export const nomicBert: Architecture = {
     });
   },
   heads: {
-    MaskedLM: (g, config, body, at) => {
-      const cls = "cls.predictions";
-      const names = {
-        dense: `${cls}.transform.dense`,
-        norm: `${cls}.transform.layer_norm`,
-        decoder: `${cls}.decoder`,
-        bias: `${cls}.bias`,
-        words: `${at}embeddings.word_embeddings`,
-      };
-      return maskedLM(g, config, names, body.last_hidden_state, {
-        activation: activationOf(config),
-        eps: epsOf(config),
-      });
-    },
+    MaskedLM: maskedLMOf(
+      {
+        dense: "cls.predictions.transform.dense",
+        norm: "cls.predictions.transform.layer_norm",
+        decoder: "cls.predictions.decoder",
+        bias: "cls.predictions.bias",
+      },
+      (config) => ({ activation: activationOf(config), eps: epsOf(config) }),
+    ),
     SequenceClassification: (g, config, body, at) =>
-      classifier(g, config, "classifier", pooler(g, `${at}pooler.dense`, body.last_hidden_state)),
+      classifier(g, config, pooler(g, `${at}pooler.dense`, body.last_hidden_state)),
     TokenClassification,
   },
 };

@@ -1,5 +1,5 @@
 import type { Config } from "../format/config.ts";
-import { llamaLike } from "../nn/causal.ts";
+import { llamaLike } from "./causal.ts";
 
 /** Layers from max_window_layers on see a window, if the config says that any does. */
 const layer_type = (config: Config, layer: number) =>

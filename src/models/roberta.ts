@@ -1,5 +1,5 @@
 import { Activation } from "../graph/op.ts";
-import { classificationHead, maskedLM } from "../nn/heads.ts";
+import { classificationHead, maskedLMOf } from "../nn/heads.ts";
 import type { Architecture } from "./architecture.ts";
 import { bert, bertOptions, bertRules, QuestionAnswering, TokenClassification } from "./bert.ts";
 
@@ -12,17 +12,10 @@ export const roberta: Architecture = {
   rules: (config) => ({ ...bertRules(config), padded_positions: config.int("pad_token_id", { min: 0, default: 1 }) }),
   body: bert.body,
   heads: {
-    MaskedLM: (g, config, body, at) => {
-      const names = {
-        dense: "lm_head.dense",
-        norm: "lm_head.layer_norm",
-        decoder: "lm_head.decoder",
-        bias: "lm_head.bias",
-        words: `${at}embeddings.word_embeddings`,
-      };
-      const { eps } = bertOptions(config);
-      return maskedLM(g, config, names, body.last_hidden_state, { activation: Activation.gelu, eps });
-    },
+    MaskedLM: maskedLMOf(
+      { dense: "lm_head.dense", norm: "lm_head.layer_norm", decoder: "lm_head.decoder", bias: "lm_head.bias" },
+      (config) => ({ ...bertOptions(config), activation: Activation.gelu }),
+    ),
     SequenceClassification: (g, config, body) => classificationHead(g, config, body.last_hidden_state, Activation.tanh),
     TokenClassification,
     QuestionAnswering,

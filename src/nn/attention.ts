@@ -2,7 +2,7 @@ import { InputError, ShapeError, UnsupportedOptionError } from "../errors.ts";
 import type { Checkpoint } from "../format/checkpoint.ts";
 import type { Outputs } from "../graph/fuse.ts";
 import { type AttentionOptions, type Dims, Graph, type Value } from "../graph/graph.ts";
-import { sharedEngine } from "../runtime/engine.ts";
+import { type EngineOptions, sharedEngine } from "../runtime/engine.ts";
 import type { RunInputs, Session } from "../runtime/session.ts";
 import { Tensor, type TensorLike } from "../tensor.ts";
 
@@ -38,10 +38,11 @@ export interface Mask {
 export async function load(
   { nodes }: Graph,
   outputs: Outputs,
-  checkpoints: readonly Checkpoint[] = [],
+  checkpoints: readonly Checkpoint[],
+  options: LayerOptions,
 ): Promise<Session> {
-  const { Session } = await import("../runtime/session.ts");
-  return Session.load({ nodes, outputs }, checkpoints, { engine: await sharedEngine() });
+  const engine = await sharedEngine(options);
+  return (await import("../runtime/session.ts")).Session.load({ nodes, outputs }, checkpoints, { engine });
 }
 
 /** Runs one attention graph for a batch of B × Tq queries over B × Tk keys. */
@@ -59,6 +60,9 @@ export async function attend(
   const all = { ...inputs, offsets: rowsOf(b, tq), k_offsets: rowsOf(b, tk), tap_offsets };
   return session.run(names, dims, all, (values, copy) => values.map(copy));
 }
+
+/** Which module a layer runs on. Layers of one module share its memory. */
+export type LayerOptions = Pick<EngineOptions, "deterministic" | "wasm">;
 
 export function buildAttention(g: Graph, q: Value, k: Value, v: Value, mask: Mask | undefined, o: AttentionOptions) {
   const of = mask && { mask: g.input("mask", "R", "f32"), mask_axes: axesOf(mask) };
@@ -106,7 +110,7 @@ export function additive(given: readonly GivenMask[], full: readonly number[]): 
   return { dims, data };
 }
 
-export interface AttentionCallOptions {
+export interface AttentionCallOptions extends LayerOptions {
   /** [Tq, Tk] or anything that broadcasts to [B, H, Tq, Tk]. Of 0 and 1: 1 lets the query see the key. Float32Array: added to the scores. */
   mask?: TensorLike;
   /** A query sees keys up to its own place, the last query standing beside the last key. */
@@ -131,7 +135,7 @@ export async function scaledDotProductAttention(
   q: TensorLike,
   k: TensorLike,
   v: TensorLike,
-  { mask, causal = false, window, scale, softcap, probs = false }: AttentionCallOptions = {},
+  { mask, causal = false, window, scale, softcap, probs = false, ...engine }: AttentionCallOptions = {},
 ): Promise<{ out: Tensor; probs?: Tensor }> {
   const lead = q?.dims?.length ?? 0;
   if (lead < 2 || lead > 4) throw new ShapeError("q", ["B", "H", "Tq", "D"], q?.dims ?? []);
@@ -163,7 +167,7 @@ export async function scaledDotProductAttention(
     bias,
     options,
   );
-  const session = await load(g, { out, probs: probabilities });
+  const session = await load(g, { out, probs: probabilities }, [], engine);
   try {
     const inputs = {
       q: swapped(f32(q), [b, h, tq, d]),

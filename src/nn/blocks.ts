@@ -1,7 +1,7 @@
-import { UnsupportedOptionError } from "../errors.ts";
 import type { Config, Names } from "../format/config.ts";
 import type { Graph, Node, Value } from "../graph/graph.ts";
 import { Activation } from "../graph/op.ts";
+import { entry } from "../options.ts";
 
 /** The blocks that the models share, each with the tensor names that its PyTorch module has. */
 
@@ -51,10 +51,7 @@ const ACTIVATIONS: { readonly [name: string]: Activation } = {
 };
 
 /** An activation by its name in transformers' ACT2FN. @throws UnsupportedOptionError */
-export function activationOf(name: string, option: string): Activation {
-  if (!Object.hasOwn(ACTIVATIONS, name)) throw new UnsupportedOptionError(option, name, Object.keys(ACTIVATIONS));
-  return ACTIVATIONS[name];
-}
+export const activationOf = (name: string, option: string): Activation => entry(ACTIVATIONS, name, option);
 
 export function configActivation(config: Config, names: Names, otherwise: string): Activation {
   return activationOf(config.string(names, undefined, otherwise), `${config.file}: ${[names].flat()[0]}`);

@@ -5,7 +5,7 @@ import { Activation } from "../graph/op.ts";
 import { firstToken, layerNorm, linear } from "./blocks.ts";
 
 /** The last layer of a classifier: a logit for each of the config's labels. */
-export function classifier(g: Graph, config: Config, name: string, x: Value): Outputs {
+export function classifier(g: Graph, config: Config, x: Value, name = "classifier"): Outputs {
   return { logits: linear(g, name, x, config.labels().length) };
 }
 
@@ -25,6 +25,11 @@ export function pooler(g: Graph, name: string, x: Value, kind = Activation.tanh)
   return dense(g, name, firstToken(g, x), kind);
 }
 
+/** A body with what its pooler gives, where the checkpoint has one. */
+export function withPooler<B extends { readonly last_hidden_state: Value }>(g: Graph, name: string, body: B) {
+  return g.has(`${name}.weight`) ? { ...body, pooler_output: pooler(g, name, body.last_hidden_state) } : body;
+}
+
 export interface MaskedLMNames {
   /** Dense layer and norm before the decoder. */
   readonly dense: string;
@@ -37,17 +42,24 @@ export interface MaskedLMNames {
   readonly words: string;
 }
 
+interface MaskedLMOptions {
+  readonly activation: Activation;
+  readonly eps: number;
+  /** Of the embeddings, where they are narrower. */
+  readonly width?: number;
+}
+
 /** The masked-language head: dense, activation, norm, then the embedding table as projection (or a decoder of its own). */
-export function maskedLM(
-  g: Graph,
-  config: Config,
-  names: MaskedLMNames,
-  x: Value,
-  o: { activation: Activation; eps: number; width?: number },
-): Outputs {
+export function maskedLM(g: Graph, config: Config, names: MaskedLMNames, x: Value, o: MaskedLMOptions): Outputs {
   const y = layerNorm(g, names.norm, dense(g, names.dense, x, o.activation, o.width), o.eps);
   return decoder(g, config, names, y);
 }
+
+/** The same for a family whose names are always these, above the embeddings that BERT has. */
+export const maskedLMOf =
+  (names: Omit<MaskedLMNames, "words">, options: (config: Config) => MaskedLMOptions) =>
+  (g: Graph, config: Config, { last_hidden_state }: { readonly last_hidden_state: Value }, at: string): Outputs =>
+    maskedLM(g, config, { ...names, words: `${at}embeddings.word_embeddings` }, last_hidden_state, options(config));
 
 /** A logit for each word of the vocabulary. */
 export function decoder(
@@ -65,5 +77,5 @@ export function decoder(
 
 /** RoBERTa's classifier: a dense layer over the first token, then the logits. */
 export function classificationHead(g: Graph, config: Config, x: Value, kind: Activation): Outputs {
-  return classifier(g, config, "classifier.out_proj", pooler(g, "classifier.dense", x, kind));
+  return classifier(g, config, pooler(g, "classifier.dense", x, kind), "classifier.out_proj");
 }

@@ -1,12 +1,23 @@
 import { InputError, UnsupportedOptionError, WeightsError } from "../errors.ts";
 import { checkpointOf } from "../format/tensors.ts";
 import { Graph, type Value } from "../graph/graph.ts";
+import { whole } from "../options.ts";
 import type { Session } from "../runtime/session.ts";
 import { Tensor, type TensorLike } from "../tensor.ts";
-import { additive, attend, axesOf, buildAttention, checked, f32, load, type Mask } from "./attention.ts";
+import {
+  additive,
+  attend,
+  axesOf,
+  buildAttention,
+  checked,
+  f32,
+  type LayerOptions,
+  load,
+  type Mask,
+} from "./attention.ts";
 import { linear } from "./blocks.ts";
 
-export interface MultiheadAttentionOptions {
+export interface MultiheadAttentionOptions extends LayerOptions {
   /** Width of keys and of values where it is not embed_dim. */
   kdim?: number;
   vdim?: number;
@@ -50,8 +61,7 @@ export class MultiheadAttention {
     options: MultiheadAttentionOptions = {},
   ) {
     const { kdim = embed_dim, vdim = embed_dim } = options;
-    for (const [name, n] of Object.entries({ embed_dim, num_heads, kdim, vdim }))
-      if (!(Number.isInteger(n) && n > 0)) throw new UnsupportedOptionError(name, n, ["an integer from 1 on"]);
+    for (const [name, n] of Object.entries({ embed_dim, num_heads, kdim, vdim })) whole(name, n);
     if (embed_dim % num_heads)
       throw new UnsupportedOptionError("num_heads", num_heads, [`a divisor of embed_dim ${embed_dim}`]);
     this.#options = options;
@@ -131,7 +141,7 @@ export class MultiheadAttention {
       options,
     );
     const outputs = { out: out_proj ? project("out_proj", out) : out, weights: probabilities };
-    return load(g, outputs, [checkpointOf(this.#linears)]);
+    return load(g, outputs, [checkpointOf(this.#linears)], this.#options);
   }
 
   /** Gives the layer's memory back; later calls throw InputError. */

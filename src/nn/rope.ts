@@ -3,15 +3,18 @@ import type { Config, Rope } from "../format/config.ts";
 import type { Graph, Node } from "../graph/graph.ts";
 import { log, pow } from "../numeric.ts";
 
-const { fround } = Math;
-
 /** θ^(-2i / dim) of arXiv:2104.09864, each step rounded to f32 as PyTorch's are. */
 export function inverseFrequencies(dim: number, theta: number): Float32Array {
-  return Float32Array.from({ length: dim / 2 }, (_, i) => 1 / fround(pow(theta, fround((2 * i) / dim))));
+  return Float32Array.from({ length: dim / 2 }, (_, i) => 1 / Math.fround(pow(theta, Math.fround((2 * i) / dim))));
 }
 
 /** Frequencies of heads, and what the rotated are multiplied by. */
-type Scaling = (frequencies: Float32Array, rope: Rope, dim: number, length: () => number) => { frequencies: Float32Array; scale?: number };
+type Scaling = (
+  frequencies: Float32Array,
+  rope: Rope,
+  dim: number,
+  length: () => number,
+) => { frequencies: Float32Array; scale?: number };
 
 /** What a rope_type makes of the frequencies, as transformers' modeling_rope_utils.py does. */
 const SCALINGS: { readonly [rope_type: string]: Scaling } = {
@@ -35,7 +38,8 @@ const SCALINGS: { readonly [rope_type: string]: Scaling } = {
   /** Frequencies by how often they turn within the original length, logits by a temperature (arXiv:2309.00071). */
   yarn(frequencies, { more, rope_theta }, dim, length) {
     const original = more.int("original_max_position_embeddings", { max: 2 ** 31, default: length() });
-    const factor = more.has("original_max_position_embeddings") && !more.has("factor") ? length() / original : factorOf(more);
+    const factor =
+      more.has("original_max_position_embeddings") && !more.has("factor") ? length() / original : factorOf(more);
     const turns = (n: number) => (dim * log(original / (n * 2 * Math.PI))) / (2 * log(rope_theta));
     let low = turns(more.number("beta_fast", { default: 32 }));
     let high = turns(more.number("beta_slow", { default: 1 }));

@@ -170,7 +170,7 @@ export function layOut(
   }
   const lengths = Array.from({ length: B }, (_, b) => offsets[b + 1] - offsets[b]);
   const tap_offsets = new Int32Array(B);
-  for (let b = 1; b < B; b++) tap_offsets[b] = tap_offsets[b - 1] + heads * lengths[b - 1] ** 2;
+  for (let b = 1; b < B; b++) tap_offsets[b] = tap_offsets[b - 1] + heads * lengths[b - 1] * lengths[b - 1];
   const visible = hidden ? pick((place) => +sees(Math.floor(place / length), place % length)) : undefined;
   const shown = (c: number, i: number) => (visible && !visible[i] ? Invisible.position : c);
   const keys = moved || hidden ? column.map(shown) : undefined;

@@ -1,8 +1,8 @@
-import { AbortError, EngineError, throwIfAborted, WattentionError } from "../errors.ts";
+import { AbortError, EngineError, throwIfAborted, UnsupportedOptionError, WattentionError } from "../errors.ts";
 import type { Node } from "../graph/graph.ts";
 import type { Step } from "../graph/lower.ts";
 import { Part } from "../graph/op.ts";
-import { type Build, platform } from "../platform.ts";
+import { type Build, type Compiled, fromBase64, platform, type WasmSource } from "../platform.ts";
 import { Memory } from "./memory.ts";
 
 /** What assembly/index.ts exports. */
@@ -36,24 +36,50 @@ export interface EngineOptions {
   memory_limit?: number;
   /** The same bits on every engine: the build without fused multiply-adds. */
   deterministic?: boolean;
-  /** A compiled module, or its bytes, in place of the one that ships. */
-  wasm?: WebAssembly.Module | BufferSource;
+  /**
+   * wattention/wasm/simd or wattention/wasm/relaxed in place of the host's own way to it: compiled, as bytes, as a response (compiled
+   * as it comes), or where it is.
+   */
+  wasm?: WasmSource | PromiseLike<WasmSource>;
 }
 
 /** A module of one function with an i8x16.relaxed_swizzle: engines without relaxed SIMD refuse it. */
-// biome-ignore format: bytes
-const RELAXED = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0, 10, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15, 253, 128, 2, 11);
+const RELAXED = fromBase64("AGFzbQEAAAABBQFgAAF7AwIBAAoPAQ0AQQH9D0EC/Q/9gAIL");
 
 let relaxed: boolean | undefined;
 
 /** Builds are compiled once. */
 const modules = new Map<Build, Promise<WebAssembly.Module>>();
 
-function moduleOf(build: Build): Promise<WebAssembly.Module> {
-  const module = modules.get(build) ?? platform().module(build);
-  modules.set(build, module);
-  module.catch(() => modules.delete(build));
-  return module;
+/** @throws EngineError if the module is not this library's or the host refuses it */
+async function moduleOf({ deterministic, wasm }: EngineOptions): Promise<Compiled> {
+  try {
+    if (wasm) {
+      const found = await (await import("./wasm.ts")).given(wasm);
+      if (deterministic && found.build !== "simd")
+        throw new UnsupportedOptionError("wasm with deterministic: true", found.build, ["simd"]);
+      return found;
+    }
+    const build = deterministic ? "simd" : supportedBuild();
+    const module = modules.get(build) ?? platform().module(build);
+    modules.set(build, module);
+    module.catch(() => modules.delete(build));
+    return { build, module: await module };
+  } catch (cause) {
+    throw refused(cause);
+  }
+}
+
+/** What a host's refusal means. */
+function refused(cause: unknown): WattentionError {
+  if (cause instanceof WattentionError) return cause;
+  // Chrome, Firefox and Safari each word it their way, and so does workerd.
+  const why = /content security policy|\bcsp\b|unsafe-eval/i.test(String(cause))
+    ? "this page's Content-Security-Policy forbids WebAssembly (script-src needs 'wasm-unsafe-eval')"
+    : /embedder/.test(String(cause))
+      ? "this host compiles no WebAssembly at run time (import the module and give it as wasm)"
+      : "the module and this host do not fit (WebAssembly with SIMD is needed)";
+  return new EngineError(`${why}: ${cause}`, { cause });
 }
 
 /** The build that this host runs. */
@@ -83,7 +109,9 @@ export class Engine {
   probed = false;
   /** What is reserved for good, by address. */
   #blocks: Block[] = [];
-  #queue: Promise<unknown> = Promise.resolve();
+  #busy = false;
+  /** What wakes those that wait for their turn. */
+  readonly #waiting: (() => void)[] = [];
   #disposed = false;
   /** Milliseconds per unit of work by op, as last seen. */
   readonly #pace = new Map<Node["op"], number>();
@@ -94,29 +122,19 @@ export class Engine {
     this.exports = exports;
   }
 
-  /** @throws EngineError if the host has no WebAssembly SIMD or the module is of another version. */
+  /** @throws EngineError if the host has no WebAssembly SIMD or forbids it, or the module is not this version's. */
   static async create(options: EngineOptions = {}): Promise<Engine> {
-    const build = options.deterministic ? "simd" : supportedBuild();
     const memory = new Memory(options.memory_limit);
-    const { instantiate, instantiateSync } = await import("@assemblyscript/loader");
+    const { build, module } = await moduleOf(options);
     try {
-      const module = (options.wasm ?? (await moduleOf(build))) as WebAssembly.Module;
-      const imports = { env: { memory: memory.memory } };
-      let exports: Exports;
-      try {
-        // The other one looks for a Response, for which Node loads its whole fetch: 10 ms and some MB.
-        ({ exports } = instantiateSync<Exports>(module, imports));
-      } catch {
-        ({ exports } = await instantiate<Exports>(module, imports)); // old Chromes instantiate nothing at once in a page
-      }
+      // The loader's own way looks for a Response, for which Node loads its whole fetch: 10 ms and some MB.
+      const instance = await WebAssembly.instantiate(module, { env: { memory: memory.memory } });
+      const exports = (await import("@assemblyscript/loader")).demangle<Exports>(instance.exports);
       if (exports.version() !== VERSION || exports.heap_base() > BASE)
         throw new EngineError(`the module is version ${exports.version()}, this library needs ${VERSION}`);
       return new Engine(build, memory, exports);
     } catch (cause) {
-      if (cause instanceof WattentionError) throw cause;
-      throw new EngineError(`the module and this host do not fit (WebAssembly with SIMD is needed): ${cause}`, {
-        cause,
-      });
+      throw refused(cause);
     }
   }
 
@@ -141,22 +159,41 @@ export class Engine {
   }
 
   /** Runs `work` when all earlier work is done, whether or not that failed; never, if `signal` fires before that. */
-  enqueue<T>(work: () => Promise<T> | T, signal?: AbortSignal): Promise<T> {
-    let started = false;
-    const done = this.#queue.then(() => {
+  async enqueue<T>(work: () => Promise<T> | T, signal?: AbortSignal): Promise<T> {
+    throwIfAborted(signal);
+    if (this.#busy) {
+      const turn = this.#turn(signal);
+      await (platform().waiting?.(turn) ?? turn);
+    }
+    this.#busy = true;
+    try {
+      await undefined; // as if it had waited: what the caller does next comes first
       if (this.#disposed) throw new EngineError("the engine was disposed");
       throwIfAborted(signal);
-      started = true;
-      return work();
-    });
-    this.#queue = done.catch(() => {});
-    if (!signal) return done;
-    // Who waits in the queue need not wait to learn that the wait is over.
+      return await work();
+    } finally {
+      const next = this.#waiting.shift();
+      this.#busy = !!next;
+      next?.();
+    }
+  }
+
+  /**
+   * Waits in the queue. Who leaves it leaves nothing behind: Workers run what follows a promise for the request that made it, and never if
+   * that is over, so that a place in a chain of promises, left by a request whose client went away, would stop all behind it.
+   */
+  #turn(signal?: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
-      const leave = () => started || reject(new AbortError(signal.reason));
-      if (signal.aborted) leave();
-      signal.addEventListener("abort", leave, { once: true });
-      done.then(resolve, reject).finally(() => signal.removeEventListener("abort", leave));
+      const leave = () => {
+        this.#waiting.splice(this.#waiting.indexOf(go), 1);
+        reject(new AbortError(signal!.reason));
+      };
+      const go = () => {
+        signal?.removeEventListener("abort", leave);
+        resolve();
+      };
+      this.#waiting.push(go);
+      signal?.addEventListener("abort", leave, { once: true });
     });
   }
 
@@ -217,15 +254,15 @@ export class Engine {
   }
 }
 
-let shared: Promise<Engine> | undefined;
+const shared = new WeakMap<WebAssembly.Module, Promise<Engine>>();
 
-/** The engine of all small layers that are used by themselves: a memory costs at least a page and never shrinks. */
-export function sharedEngine(): Promise<Engine> {
-  shared ??= Engine.create();
-  shared.catch(() => {
-    shared = undefined;
-  });
-  return shared;
+/** The engine of all small layers that are used by themselves, one for each module: a memory costs at least a page and never shrinks. */
+export async function sharedEngine(options: EngineOptions = {}): Promise<Engine> {
+  const { module } = await moduleOf(options);
+  const engine = shared.get(module) ?? Engine.create(options);
+  shared.set(module, engine);
+  engine.catch(() => shared.delete(module));
+  return engine;
 }
 
 /** Work of a step in its op's own unit. */

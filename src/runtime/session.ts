@@ -71,8 +71,7 @@ export class Layout {
   values(names: readonly string[], { outputs } = this.#stateless): Value[] {
     return names.flatMap((name) => {
       const value = Object.hasOwn(outputs, name) ? outputs[name] : undefined;
-      if (!value)
-        throw new InputError(`the model has no output "${name}"; it has ${Object.keys(outputs).join(", ")}`);
+      if (!value) throw new InputError(`the model has no output "${name}"; it has ${Object.keys(outputs).join(", ")}`);
       return value as Value | Value[];
     });
   }

@@ -8,6 +8,7 @@ import type { Residents } from "../graph/lower.ts";
 import { Dtype, Format, Op, Quantized } from "../graph/op.ts";
 import { rowBytes } from "../graph/ops.ts";
 import { align } from "../graph/plan.ts";
+import { entry } from "../options.ts";
 import { platform } from "../platform.ts";
 import type { Engine } from "./engine.ts";
 
@@ -82,8 +83,7 @@ export class Weights implements Residents {
     readonly from: number,
     dtype: WeightDtype = "f32",
   ) {
-    if (!isDtype(dtype)) throw new UnsupportedOptionError("dtype", dtype, Object.keys(FORMATS));
-    const [product, table] = FORMATS[dtype];
+    const [product, table] = entry(FORMATS, dtype, "dtype");
     const uses = new Map<Weight | Stack | Constant, "product" | "table" | "other">();
     for (const n of nodes) {
       for (const [name, input] of Object.entries(n.inputs)) {

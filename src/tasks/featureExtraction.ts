@@ -15,24 +15,31 @@ import { Pooling } from "../graph/op.ts";
 import type { LoadOptions } from "../models/model.ts";
 import { activationOf, layerNorm, linear } from "../nn/blocks.ts";
 import { Tensor } from "../tensor.ts";
-import { type CallOptions, type Task, TextModel, task } from "./text.ts";
+import { type CallOptions, type Task, type TextIds, TextModel, task } from "./text.ts";
 
-export interface FeatureExtractionOptions extends CallOptions {
-  /** How token vectors become one. Default: what the folder's modules.json says; without one, `none`. */
-  pooling?: "none" | PoolingMode;
-  /** Divide by the L2 norm. Default: what modules.json says; without one, no. */
-  normalize?: boolean;
+export interface PromptOptions {
   /** Text before each input, or the name of one of the folder's prompts. Default: the folder's default prompt. */
   prompt?: string;
   prompt_name?: string;
 }
 
-/** Texts to vectors: [n, d], or with pooling `none` [n, T, hidden_size], zeros behind shorter texts. */
+export interface FeatureExtractionOptions extends CallOptions, PromptOptions {
+  /** How token vectors become one. Default: what the folder's modules.json says; without one, `none`. */
+  pooling?: "none" | PoolingMode;
+  /** Divide by the L2 norm. Default: what modules.json says; without one, no. */
+  normalize?: boolean;
+}
+
+/** Texts, or the ids that `encode` made of them, to vectors: [n, d], or with pooling `none` [n, T, hidden_size], zeros behind shorter texts. */
 export type FeatureExtraction = Task<
-  (texts: string | readonly string[], options?: FeatureExtractionOptions) => Promise<Tensor>
+  (texts: string | readonly (string | TextIds)[], options?: FeatureExtractionOptions) => Promise<Tensor>
 > & {
   /** Whether the folder itself says how to pool. */
   readonly pools: boolean;
+  /** Most tokens that a text may have, special ones included: longer texts are cut. Infinity where there is no limit. */
+  readonly max_length: number;
+  /** The ids of a text, so that texts can be counted, and gathered from many callers, before they are run; whole if not to be cut. */
+  encode(text: string, options?: PromptOptions & { truncation?: boolean }): TextIds;
 };
 
 function pooled(g: Graph, x: Value, mode: PoolingMode): Value {
@@ -94,27 +101,41 @@ export async function featureExtraction(source?: ModelSource, options: LoadOptio
   const pooling_module = st?.modules.find((m) => m.type === "pooling");
   const normalizes = st?.modules.some((m) => m.type === "normalize") ?? false;
 
-  const call = async (texts: string | readonly string[], o: FeatureExtractionOptions = {}) => {
+  let last = { prompt: "", skip: 0 };
+  const encode: FeatureExtraction["encode"] = (one, { truncation = true, ...o } = {}) => {
+    const prompt = o.prompt ?? promptOf(st, o.prompt_name);
+    const lower = (t: string) => (st?.do_lower_case ? t.toLowerCase() : t);
+    const { input_ids, token_type_ids } = text.encode(
+      lower(prompt + (st ? one.trim() : one)),
+      undefined,
+      truncation ? {} : { truncation },
+    );
+    // A prompt that is not to be pooled: its tokens, those before the text's own, do not count.
+    if (prompt !== last.prompt)
+      last = {
+        prompt,
+        skip:
+          prompt && pooling_module?.include_prompt === false
+            ? text.tokenizer.encode(lower(prompt)).input_ids.length - 1
+            : 0,
+      };
+    return { input_ids, token_type_ids, skip: last.skip };
+  };
+
+  const call = async (texts: string | readonly (string | TextIds)[], o: FeatureExtractionOptions = {}) => {
     const list = typeof texts === "string" ? [texts] : texts;
-    if (!Array.isArray(list) || list.some((t) => typeof t !== "string"))
+    if (!Array.isArray(list) || list.some((t) => typeof t !== "string" && !Array.isArray(t?.input_ids)))
       throw new InputError("texts must be a string or an array of strings");
     const { pooling = st ? "modules" : "none", normalize = pooling !== "none" && normalizes } = o;
     if (pooling !== "modules" && pooling !== "none" && !MODES.includes(pooling))
       throw new UnsupportedOptionError("pooling", pooling, ["none", ...MODES]);
     if (pooling === "none" && normalize) throw new UnsupportedOptionError("normalize", true, [false]);
-    const prompt = o.prompt ?? promptOf(st, o.prompt_name);
-    const lower = (t: string) => (st?.do_lower_case ? t.toLowerCase() : t);
-    const encodings = list.map((t) => text.encode(lower(prompt + (st ? t.trim() : t))));
+    const encodings = (list as readonly (string | TextIds)[]).map((t) => (typeof t === "string" ? encode(t, o) : t));
     const name = pooling === "none" ? "last_hidden_state" : key(pooling, normalize);
     const length = Math.max(0, ...encodings.map((e) => e.input_ids.length));
-    // A prompt that is not to be pooled: its tokens, those before the text's own, do not count.
-    const skip =
-      prompt && pooling_module && !pooling_module.include_prompt
-        ? text.tokenizer.encode(lower(prompt)).input_ids.length - 1
-        : 0;
-    const inputs = skip
-      ? (part: readonly (typeof encodings)[0][]) => ({
-          pooling_mask: part.map((e) => e.input_ids.map((_, i) => +(i >= skip))),
+    const inputs = encodings.some((e) => e.skip)
+      ? (part: readonly TextIds[]) => ({
+          pooling_mask: part.map((e) => e.input_ids.map((_, i) => +(i >= (e.skip ?? 0)))),
         })
       : undefined;
     let out: Float32Array | undefined;
@@ -135,7 +156,7 @@ export async function featureExtraction(source?: ModelSource, options: LoadOptio
     );
     return out ? new Tensor(out, dims) : new Tensor(new Float32Array(0), [0, 0]);
   };
-  return Object.assign(task(text, call), { pools: !!pooling_module });
+  return Object.assign(task(text, call), { pools: !!pooling_module, max_length: text.max_length, encode });
 }
 
 function promptOf(st: SentenceTransformer | undefined, name = st?.default_prompt_name): string {

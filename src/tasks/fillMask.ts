@@ -4,7 +4,8 @@ import type { Value } from "../graph/graph.ts";
 import type { Body } from "../models/architecture.ts";
 import type { LoadOptions } from "../models/model.ts";
 import { architectureOf } from "../models/registry.ts";
-import { count, each, loadFor, strings, topK } from "./scores.ts";
+import { whole } from "../options.ts";
+import { each, loadFor, strings, topK } from "./scores.ts";
 import { type CallOptions, type Task, task } from "./text.ts";
 
 export interface FillMaskOptions extends CallOptions {
@@ -49,7 +50,7 @@ export async function fillMask(source?: ModelSource, options?: LoadOptions): Pro
 
   const call = (texts: string | readonly string[], o: FillMaskOptions = {}) =>
     each("texts", texts, async (list) => {
-      const k = count("top_k", o.top_k ?? 5);
+      const k = whole("top_k", o.top_k ?? 5);
       const first = (word: string) => tokenizer.encode(word, { add_special_tokens: false }).input_ids.slice(0, 1);
       const words = o.targets === undefined ? undefined : strings("targets", [o.targets].flat());
       const targets = words && [...new Set(words.flatMap((word) => tokenizer.id(word) ?? first(word)))];

@@ -59,6 +59,7 @@ export async function pack(source: ModelSource, given: LoadOptions = {}): Promis
 function watch(folder: ModelFolder, files: Map<string, string>): ModelFolder {
   return {
     ...folder,
+    configs: new Map(), // none that is not in `files`
     async open(path, signal) {
       const reader = await folder.open(path, signal);
       if (!reader || !path.endsWith(".json") || path.endsWith(".safetensors.index.json")) return reader;

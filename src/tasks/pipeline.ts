@@ -1,6 +1,6 @@
-import { UnsupportedOptionError } from "../errors.ts";
 import type { ModelSource } from "../format/source.ts";
 import type { LoadOptions } from "../models/model.ts";
+import { entry } from "../options.ts";
 import type { FeatureExtraction } from "./featureExtraction.ts";
 import type { FillMask } from "./fillMask.ts";
 import type { QuestionAnswering } from "./questionAnswering.ts";
@@ -48,8 +48,8 @@ export async function pipeline<T extends keyof Pipelines>(
   model?: ModelSource,
   options: LoadOptions = {},
 ): Promise<Pipelines[T]> {
-  if (!Object.hasOwn(TASKS, task)) throw new UnsupportedOptionError("task", task, Object.keys(TASKS));
-  return (await TASKS[task]())(model, options);
+  const load = entry<(typeof TASKS)[T]>(TASKS as never, task, "task");
+  return (await load())(model, options);
 }
 
 /**

@@ -1,7 +1,8 @@
 import { InputError } from "../errors.ts";
 import type { ModelSource } from "../format/source.ts";
 import type { LoadOptions } from "../models/model.ts";
-import { best, count, type Each, each, loadFor, softmax, strings, type Top } from "./scores.ts";
+import { whole } from "../options.ts";
+import { best, type Each, each, loadFor, softmax, strings, type Top } from "./scores.ts";
 import { type CallOptions, type Task, task } from "./text.ts";
 
 export interface QuestionAnsweringOptions<K extends number = number> extends CallOptions {
@@ -47,10 +48,10 @@ export async function questionAnswering(source?: ModelSource, options?: LoadOpti
   ) =>
     each("question", question, async (questions) => {
       const { handle_impossible_answer, align_to_words = true } = o;
-      const k = count("top_k", o.top_k ?? 1);
-      const longest = count("max_answer_len", o.max_answer_len ?? 15);
-      const max_length = count("max_seq_len", o.max_seq_len ?? Math.min(text.max_length, 384));
-      const stride = count("doc_stride", o.doc_stride ?? Math.min(max_length >> 1, 128), 0);
+      const k = whole("top_k", o.top_k ?? 1);
+      const longest = whole("max_answer_len", o.max_answer_len ?? 15);
+      const max_length = whole("max_seq_len", o.max_seq_len ?? Math.min(text.max_length, 384));
+      const stride = whole("doc_stride", o.doc_stride ?? Math.min(max_length >> 1, 128), 0);
       const given = strings("context", [context].flat());
       const contexts = given.length === 1 ? questions.map(() => given[0]) : given;
       if (contexts.length !== questions.length)

@@ -6,6 +6,7 @@ import type { Head } from "../models/architecture.ts";
 import type { LoadOptions, Modules } from "../models/model.ts";
 import { architectureOf } from "../models/registry.ts";
 import { exp } from "../numeric.ts";
+import { whole } from "../options.ts";
 import { TextModel } from "./text.ts";
 
 /** What a list of texts gives is a list; what one text gives stands alone. */
@@ -39,15 +40,9 @@ export const best = <T extends { score: number }>(list: readonly T[], k?: number
     k,
   ).map((i) => list[i]);
 
-/** A count option: a whole number from `least` on. @throws UnsupportedOptionError */
-export function count(option: string, value: number, least = 1): number {
-  if (Number.isInteger(value) && value >= least) return value;
-  throw new UnsupportedOptionError(option, value, [`whole numbers from ${least} on`]);
-}
-
 /** A count option of which null means all. @throws UnsupportedOptionError */
 export const countOrAll = (option: string, value: number | null): number | undefined =>
-  value === null ? undefined : count(option, value);
+  value === null ? undefined : whole(option, value);
 
 /** @throws InputError unless it is an array of strings */
 export function strings(name: string, list: unknown): readonly string[] {

@@ -1,6 +1,7 @@
 import { FormatError, InputError } from "../errors.ts";
 import type { ModelSource } from "../format/source.ts";
 import type { LoadOptions } from "../models/model.ts";
+import type { EngineOptions } from "../runtime/engine.ts";
 import { type FeatureExtraction, featureExtraction } from "./featureExtraction.ts";
 import type { CallOptions } from "./text.ts";
 import { type SearchOptions, VectorIndex } from "./vectorIndex.ts";
@@ -20,12 +21,15 @@ const METADATA = "wattention.texts";
 /** Texts that can be searched by meaning: a model and an exact index over what it makes of them. */
 export class SemanticSearch {
   readonly #extract: FeatureExtraction;
+  /** What the index's engine shares with the model's. */
+  readonly #options: EngineOptions;
   /** Made with the first documents: a promise, so that two calls at once make one. */
   #index: Promise<VectorIndex> | undefined;
   #texts = new Map<string, string>();
 
-  constructor(extract: FeatureExtraction) {
+  constructor(extract: FeatureExtraction, { deterministic, wasm }: EngineOptions = {}) {
     this.#extract = extract;
+    this.#options = { deterministic, wasm };
   }
 
   get size(): number {
@@ -47,7 +51,7 @@ export class SemanticSearch {
       all.map((d) => d.text),
       options,
     );
-    this.#index ??= VectorIndex.create(vectors.dims[1]);
+    this.#index ??= VectorIndex.create(vectors.dims[1], this.#options);
     await (await this.#index).add(
       all.map((d) => d.id),
       vectors,
@@ -77,13 +81,13 @@ export class SemanticSearch {
 
   /** Vectors and texts as one safetensors file. */
   async save(): Promise<Uint8Array> {
-    const index = await (this.#index ?? VectorIndex.create(1));
+    const index = await (this.#index ?? VectorIndex.create(1, this.#options));
     return index.save({ [METADATA]: JSON.stringify([...this.#texts]) });
   }
 
   /** Puts back what `save` gave; what was there before is dropped. @throws FormatError if the bytes are no saved search */
   async load(bytes: Uint8Array): Promise<void> {
-    const { index, metadata } = await VectorIndex.load(bytes);
+    const { index, metadata } = await VectorIndex.load(bytes, this.#options);
     let texts: unknown;
     try {
       texts = JSON.parse(metadata[METADATA]);
@@ -117,5 +121,5 @@ export class SemanticSearch {
 }
 
 export async function semanticSearch(source?: ModelSource, options: LoadOptions = {}): Promise<SemanticSearch> {
-  return new SemanticSearch(await featureExtraction(source, options));
+  return new SemanticSearch(await featureExtraction(source, options), options);
 }

@@ -26,11 +26,21 @@ export async function tokenizerFiles(folder: ModelFolder, prefix = "", signal?: 
   return json && ([json, await read("tokenizer_config.json")] as const);
 }
 
+const typesOf = ({ token_type_ids, input_ids }: TextIds) => token_type_ids ?? input_ids.map(() => 0);
+
 async function tokenizerOf(folder: ModelFolder, prefix?: string, signal?: AbortSignal) {
   const prepared = await folder.packed?.tokenizer();
   if (prepared) return Tokenizer.loadPrepared(prepared);
   const files = await tokenizerFiles(folder, prefix, signal);
   return files && Tokenizer.load(...files);
+}
+
+/** A text as the model reads it: what a task's `encode` gives, or ids of one's own, the model's special tokens among them. */
+export interface TextIds {
+  readonly input_ids: readonly number[];
+  readonly token_type_ids?: readonly number[];
+  /** How many of the first are not pooled: those of a prompt. */
+  readonly skip?: number;
 }
 
 /** A model with its tokenizer: what all tasks over texts stand on. */
@@ -81,7 +91,7 @@ export class TextModel {
   }
 
   /** Runs encodings in batches of bounded size; results come in the order of the encodings, `read` once for each batch. */
-  async run<E extends Encoding>(
+  async run<E extends TextIds>(
     encodings: readonly E[],
     outputs: readonly string[],
     read: (tensors: { [name: string]: Tensor }, first: number, count: number) => void,
@@ -95,7 +105,7 @@ export class TextModel {
       }
       const part = encodings.slice(first, end);
       const input_ids = part.map((e) => e.input_ids);
-      const typed = "token_type_ids" in this.model.rules.sizes && { token_type_ids: part.map((e) => e.token_type_ids) };
+      const typed = "token_type_ids" in this.model.rules.sizes && { token_type_ids: part.map(typesOf) };
       const result = await this.model.forward({ input_ids, ...typed, ...inputs?.(part) }, { outputs, signal });
       read(result as { [name: string]: Tensor }, first, part.length);
       first = end;
@@ -104,7 +114,7 @@ export class TextModel {
   }
 
   /** Runs encodings; `read` gets each with its part of every output: a row, or rows up to the longest text of its batch. */
-  each<E extends Encoding>(
+  each<E extends TextIds>(
     encodings: readonly E[],
     outputs: readonly string[],
     read: (e: E, ...parts: Float32Array[]) => void,
@@ -124,13 +134,16 @@ export class TextModel {
   }
 }
 
-/** A task: a function with the model behind it. */
-export type Task<F extends (...args: never[]) => unknown> = F & {
+/** What a task has beside its call. */
+export interface TaskMembers {
   readonly model: Model;
   readonly tokenizer: Tokenizer;
   dispose(): void;
   [Symbol.dispose](): void;
-};
+}
+
+/** A task: a function with the model behind it. */
+export type Task<F extends (...args: never[]) => unknown> = F & TaskMembers;
 
 export function task<F extends (...args: never[]) => unknown>(
   text: Pick<TextModel, "model" | "tokenizer" | "dispose">,

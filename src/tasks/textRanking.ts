@@ -4,8 +4,7 @@ import { readJson } from "../format/read.ts";
 import type { ModelSource } from "../format/source.ts";
 import type { LoadOptions } from "../models/model.ts";
 import { best, choice, countOrAll, loadFor, sigmoid, strings } from "./scores.ts";
-import { type CallOptions, type Task, task } from "./text.ts";
-import { classify } from "./textClassification.ts";
+import { type CallOptions, type Task, type TextIds, task } from "./text.ts";
 
 export interface TextRankingOptions extends CallOptions {
   /** How many documents to give, null for all. Default null. */
@@ -26,7 +25,14 @@ export interface Ranked {
 /** Documents by how well they fit the query, best first: sentence-transformers' CrossEncoder.rank. */
 export type TextRanking = Task<
   (query: string, documents: readonly string[], options?: TextRankingOptions) => Promise<Ranked[]>
->;
+> & {
+  /** Most tokens that a query and a document may have together, special ones included: longer pairs are cut. */
+  readonly max_length: number;
+  /** The ids of a pair, so that pairs of many queries can be gathered before they are run; whole if not to be cut. */
+  encode(query: string, document: string, options?: { truncation?: boolean }): TextIds;
+  /** A score for each pair. */
+  score(pairs: readonly TextIds[], options?: Omit<TextRankingOptions, "top_k" | "return_documents">): Promise<number[]>;
+};
 
 const ACTIVATIONS = ["sigmoid", "none"] as const;
 
@@ -62,13 +68,28 @@ export async function textRanking(source?: ModelSource, options?: LoadOptions): 
     return undefined;
   });
 
-  return task(text, async (query: string, documents: readonly string[], o: TextRankingOptions = {}) => {
-    const { top_k = null, return_documents, activation = own } = o;
-    const k = countOrAll("top_k", top_k);
+  const encode: TextRanking["encode"] = (query, document, { truncation = true } = {}) => {
+    const { input_ids, token_type_ids } = text.encode(query, document, { truncation });
+    return { input_ids, token_type_ids };
+  };
+  const score: TextRanking["score"] = async (pairs, { activation = own, ...o } = {}) => {
     choice("activation", activation, ACTIVATIONS);
-    const pairs = strings("documents", documents).map((text_pair) => ({ text: query, text_pair }));
-    const logits = await classify(text, pairs, o);
-    const ranked = logits.map(([x], corpus_id) => ({ corpus_id, score: activation === "none" ? x : sigmoid(x) }));
-    return best(ranked, k).map((r) => (return_documents ? { ...r, text: documents[r.corpus_id] } : r));
-  });
+    const scores: number[] = [];
+    await text.each(pairs, ["logits"], (_, [x]) => scores.push(activation === "none" ? x : sigmoid(x)), o);
+    return scores;
+  };
+  const call = async (query: string, documents: readonly string[], o: TextRankingOptions = {}) => {
+    const { top_k = null, return_documents, ...rest } = o;
+    const k = countOrAll("top_k", top_k);
+    const scores = await score(
+      strings("documents", documents).map((document) => encode(query, document)),
+      rest,
+    );
+    const ranked = best(
+      scores.map((score, corpus_id) => ({ corpus_id, score })),
+      k,
+    );
+    return ranked.map((r) => (return_documents ? { ...r, text: documents[r.corpus_id] } : r));
+  };
+  return Object.assign(task(text, call), { max_length: text.max_length, encode, score });
 }

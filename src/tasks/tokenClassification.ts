@@ -1,7 +1,8 @@
 import type { ModelSource } from "../format/source.ts";
 import type { Encoding } from "../format/tokenizer.ts";
 import type { LoadOptions } from "../models/model.ts";
-import { choice, count, type Each, each, loadFor, softmax, topK } from "./scores.ts";
+import { whole } from "../options.ts";
+import { choice, type Each, each, loadFor, softmax, topK } from "./scores.ts";
 import { type CallOptions, type Task, type TextModel, task } from "./text.ts";
 
 const STRATEGIES = ["none", "simple", "first", "average", "max"] as const;
@@ -169,7 +170,7 @@ export async function tokenClassification(source?: ModelSource, options?: LoadOp
       const { aggregation_strategy: strategy = "none", ignore_labels = ["O"], stride } = o;
       const windowed = stride !== undefined;
       choice("aggregation_strategy", strategy, windowed ? STRATEGIES.slice(1) : STRATEGIES);
-      if (windowed) count("stride", stride, 0);
+      if (windowed) whole("stride", stride, 0);
       const windows = list.flatMap((one, of) => {
         const first = text.encode(one, undefined, { stride, return_overflowing_tokens: windowed });
         return [first, ...(first.overflowing ?? [])].map((e) => ({ ...e, of }));

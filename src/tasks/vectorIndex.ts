@@ -4,6 +4,7 @@ import { Program, type Residents } from "../graph/lower.ts";
 import { Dtype, Format } from "../graph/op.ts";
 import { align } from "../graph/plan.ts";
 import { checked } from "../nn/attention.ts";
+import { whole } from "../options.ts";
 import { BASE, Engine, type EngineOptions } from "../runtime/engine.ts";
 import { Tensor, type TensorLike } from "../tensor.ts";
 
@@ -153,8 +154,7 @@ export class VectorIndex {
     const one = query?.dims?.length === 1;
     checked("query", query, one ? [dim] : [null, dim]);
     const n = one ? 1 : query.dims[0];
-    if (!(Number.isInteger(top_k) && top_k > 0))
-      throw new UnsupportedOptionError("top_k", top_k, ["a positive integer"]);
+    whole("top_k", top_k);
     return this.#engine.enqueue(async () => {
       const k = Math.min(top_k, this.size);
       if (!k) return Array.from({ length: n }, () => []);
@@ -198,11 +198,11 @@ export class VectorIndex {
 
   /** The index as a safetensors file: `vectors` [n, dim], ids (and `metadata`) in its metadata. */
   async save(metadata: Record<string, string> = {}): Promise<Uint8Array> {
-    const { writeIndex } = await import("./indexFile.ts");
+    const write = (await import("./indexFile.ts")).writeIndex;
     return this.#engine.enqueue(() => {
       const data = new Float32Array(this.size * this.dim);
       for (let i = 0; i < this.size; i++) data.set(this.#row(i).get(), i * this.dim);
-      return writeIndex({ ids: this.#ids, vectors: new Tensor(data, [this.size, this.dim]), metadata });
+      return write({ ids: this.#ids, vectors: new Tensor(data, [this.size, this.dim]), metadata });
     });
   }
 

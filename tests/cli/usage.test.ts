@@ -8,7 +8,7 @@ import { fixtures, folder, main, root, wattention } from "./run.ts";
 
 const at = folder();
 const embedder = `${root}models/default-embedder`;
-const COMMANDS = ["embed", "search", "rerank", "answer", "attention", "inspect", "pack", "bench", "demo"];
+const COMMANDS = ["embed", "search", "rerank", "answer", "attention", "inspect", "pack", "serve", "bench", "demo"];
 
 describe("help", () => {
   it("lists the commands, and the version is the package's", async () => {

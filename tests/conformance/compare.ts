@@ -64,9 +64,17 @@ export async function compare(
     for (let i = 0; of("in", i).length; i++) {
       const inputs = Object.fromEntries(of("in", i)) as { [name: string]: Tensor } & EncoderInputs;
       const wanted = of("out", i);
-      const outputs = [...new Set(wanted.map(([name]) => name.split(".")[0]))];
-      const got = await model.forward(inputs, { outputs });
+      const outputs = [...new Set(wanted.map(([name]) => name.split(".")[0]))].filter((name) => name !== "greedy");
+      const got = outputs.length ? await model.forward(inputs, { outputs }) : {};
       for (const [name, want] of wanted) {
+        if (name === "greedy") {
+          const n = want.dims[1] - (inputs.input_ids as unknown as Tensor).dims[1];
+          const made = await model.generate(inputs, { max_new_tokens: n, min_new_tokens: n, do_sample: false });
+          result.compared++;
+          if (made.flat().join() !== Array.from(want.data).join())
+            Object.assign(result, { worst: Number.POSITIVE_INFINITY, where: `in.${i} greedy` });
+          continue;
+        }
         const [output, layer] = name.split(".");
         const g = (layer === undefined ? got[output] : (got[output] as never)[layer]) as Tensor | undefined;
         const same = g?.dims.join() === want.dims.join();

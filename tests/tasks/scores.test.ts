@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { choice, count, countOrAll, sigmoid, softmax, topK } from "../../src/tasks/scores.ts";
+import { whole } from "../../src/options.ts";
+import { choice, countOrAll, sigmoid, softmax, topK } from "../../src/tasks/scores.ts";
 
 const logits = fc.array(fc.double({ min: -1000, max: 1000, noNaN: true }), { minLength: 1, maxLength: 40 });
 
@@ -36,10 +37,10 @@ test("topK is a stable sort's beginning", () => {
 });
 
 test("options", () => {
-  expect(count("top_k", 3)).toBe(3);
+  expect(whole("top_k", 3)).toBe(3);
   expect(countOrAll("top_k", null)).toBeUndefined();
   for (const bad of [0, -1, 1.5, Number.NaN, "2" as never])
-    for (const check of [count, countOrAll]) expect(() => check("top_k", bad)).toThrow("top_k");
+    for (const check of [countOrAll]) expect(() => check("top_k", bad)).toThrow("top_k");
   expect(choice("a", 1, [1, 2])).toBe(1);
   expect(() => choice("a", 3, [1, 2])).toThrow("a: 3 is not supported; supported: 1, 2");
 });

@@ -35,11 +35,11 @@ export const anyOf = (strings: Iterable<string>): RegExp | undefined => {
   return longest.length ? new RegExp(longest.map(escaped).join("|"), "gu") : undefined;
 };
 
-/** Turns a pattern of a prepared tokenizer, `{ String }` or `{ JS }`, into a RegExp with the flags gu. */
+/** Turns a pattern of a prepared tokenizer, `{ String }` or `{ JS, flags }`, into a RegExp with the flags gu, or gv. */
 export function compile(pattern: unknown): RegExp {
-  const { String: string, JS } = pattern as { String?: unknown; JS?: unknown };
+  const { String: string, JS, flags } = pattern as { String?: unknown; JS?: unknown; flags?: unknown };
   if (typeof (string ?? JS) !== "string") throw malformed(`${JSON.stringify(pattern)} is no pattern`);
-  return new RegExp(typeof string === "string" ? escaped(string) : (JS as string), "gu");
+  return new RegExp(typeof string === "string" ? escaped(string) : (JS as string), flags === "gv" ? "gv" : "gu");
 }
 
 /** The characters that stand for bytes in byte-level vocabularies: printable ones for themselves, the rest from U+0100 on. */

@@ -1,12 +1,9 @@
 import { FormatError } from "../../errors.ts";
 import { isId, malformed, need, type Part, utf8 } from "./part.ts";
+import { translated } from "./pattern.ts";
 import { bucketOf, HEAD, LONGEST, MAGIC, MOST, pairHash, VERSION } from "./prepared.ts";
 import { Word } from "./word.ts";
 
-/** What is used of @huggingface/tokenizers. Its own types import each other without file endings, which NodeNext does not resolve. */
-interface Library {
-  readonly SplitPreTokenizer: new (config: object) => { readonly pattern: RegExp };
-}
 type Json = Record<string, unknown>;
 
 /** What is used of tokenizer_config.json besides the special tokens. */
@@ -17,7 +14,7 @@ const CONFIG = /^(\w+_token|model_max_length|truncation_side|clean_up_tokenizati
  * Returns where each bucket starts, and all entries.
  */
 function table(hashes: number[], sizes: number[], write: (out: Uint8Array, at: number, i: number) => void) {
-  const least = Math.max(0, Math.ceil(Math.log2(hashes.length / 4)));
+  const least = 32 - Math.clz32(Math.max(0, Math.ceil(hashes.length / 4) - 1)); // so that 2 ** least buckets hold four each
   for (let bits = least; bits < least + 5; bits++) {
     const starts = new Uint32Array(2 ** bits + 1);
     const entries = new Uint32Array(2 ** bits);
@@ -84,16 +81,14 @@ function pairs(merges: unknown[], ids: ReadonlyMap<string, number>, width: numbe
   );
 }
 
-/**
- * JSON of parts, with translated patterns in the place of Oniguruma's, and places in `maps` in that of character maps in base64.
- */
-async function written(parts: Json, maps: number[]): Promise<string> {
-  const patterns = JSON.stringify(parts).includes('"Regex"');
-  const library = patterns ? ((await import("@huggingface/tokenizers")) as unknown as Library) : undefined;
+/** JSON of parts, with translated patterns in the place of Oniguruma's, and places in `maps` in that of character maps in base64. */
+function written(parts: Json, maps: number[]): string {
   return JSON.stringify(parts, function (this: Json, key, value) {
     try {
-      if (key === "pattern" && typeof value?.Regex === "string")
-        return { JS: new library!.SplitPreTokenizer({ type: "Split", pattern: value }).pattern.source };
+      if (key === "pattern" && typeof value?.Regex === "string") {
+        const { source, flags } = translated(value.Regex);
+        return { JS: source, flags };
+      }
       if (key !== "precompiled_charsmap" || typeof value !== "string") return value;
       const from = maps.length;
       for (const c of atob(value)) maps.push(c.charCodeAt(0));
@@ -105,22 +100,21 @@ async function written(parts: Json, maps: number[]): Promise<string> {
 }
 
 /**
- * A tokenizer as `Tokenizer.loadPrepared` reads it: a compact form that loads without a pass over the vocabulary and without
- * @huggingface/tokenizers. Holds all that is used of both files. What it is made of is checked where it cannot be later, so load it
- * once before it is given away.
+ * A tokenizer as `Tokenizer.loadPrepared` reads it: a compact form that loads without a pass over the vocabulary. Holds all that is
+ * used of both files. What it is made of is checked where it cannot be later, so load it once before it is given away.
  * @param tokenizer tokenizer.json, parsed.
  * @param config tokenizer_config.json, parsed, where there is one.
  * @throws FormatError that names what is malformed, missing or not supported.
  */
 export async function prepareTokenizer(tokenizer: unknown, config?: unknown): Promise<Uint8Array> {
   try {
-    return await prepare(tokenizer as Part, (config ?? {}) as Part);
+    return prepare(tokenizer as Part, (config ?? {}) as Part);
   } catch (error) {
     throw error instanceof FormatError ? error : malformed((error as Error).message);
   }
 }
 
-async function prepare(json: Part, config: Part): Promise<Uint8Array> {
+function prepare(json: Part, config: Part): Uint8Array {
   const { vocab: listed, merges = [], ...given } = need<Json>(json, "model", "object");
   const type = given.type ?? (Array.isArray(listed) ? "Unigram" : (json.model as Part).merges ? "BPE" : "WordPiece");
   const model: Json = { ...given, type };
@@ -159,7 +153,7 @@ async function prepare(json: Part, config: Part): Promise<Uint8Array> {
   const used = Object.fromEntries(Object.entries(config).filter(([key]) => CONFIG.test(key)));
   const parts = { model, normalizer, pre_tokenizer, decoder, post_processor, added_tokens, config: used };
   const sections = [
-    utf8(await written(parts, maps)),
+    utf8(written(parts, maps)),
     ...made,
     ...merged,
     new Uint8Array(numbers.buffer),

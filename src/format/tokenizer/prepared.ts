@@ -42,8 +42,9 @@ class Buckets {
     /** Bytes of a number in an entry: 2 or 3. */
     readonly width: number,
   ) {
-    const bits = Math.log2(starts.length / 4 - 1);
-    if (!(Number.isInteger(bits) && bits >= 0 && bits < 30))
+    const buckets = starts.length / 4 - 1;
+    const bits = 31 - Math.clz32(buckets);
+    if (!(bits >= 0 && bits < 30 && 1 << bits === buckets))
       throw fault(`${starts.length} bytes are no list of buckets`);
     this.starts = new Uint32Array(starts.slice().buffer);
     this.#bits = bits;

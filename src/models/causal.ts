@@ -2,10 +2,10 @@ import { UnsupportedOptionError } from "../errors.ts";
 import type { Config, Names } from "../format/config.ts";
 import type { Outputs } from "../graph/fuse.ts";
 import type { AttentionOptions, Graph, Value } from "../graph/graph.ts";
-import type { Architecture, Body } from "../models/architecture.ts";
-import { configActivation, linear } from "./blocks.ts";
-import { stack } from "./encoder.ts";
-import { rotaryTable } from "./rope.ts";
+import { configActivation, linear } from "../nn/blocks.ts";
+import { stack } from "../nn/encoder.ts";
+import { rotaryTable } from "../nn/rope.ts";
+import type { Architecture, Body } from "./architecture.ts";
 
 /** What a decoder of Llama's kind does otherwise than Llama (arXiv:2302.13971). Every flag is a line of its modeling file. */
 export interface Family {
@@ -85,9 +85,7 @@ function body(g: Graph, config: Config, at: string, family: Family): Body {
     const [q, k] = [
       ["q", heads],
       ["k", kv_heads],
-    ].map(([name, n]) =>
-      g.rotary(normed(name as string, project(name as string, +n), +n), table(type(i)), +n),
-    );
+    ].map(([name, n]) => g.rotary(normed(name as string, project(name as string, +n), +n), table(type(i)), +n));
     const v = project("v", kv_heads);
     const { out, probabilities } = g.attention(q, g.cache(k), g.cache(v), {
       heads,

@@ -1,0 +1,19 @@
+/** What Node, Deno and Bun have alike. */
+
+import { fileURLToPath } from "node:url";
+import type { Build, Platform } from "../platform.ts";
+import { inlined } from "./inline.ts";
+import { nodeFolder } from "./nodeFiles.ts";
+
+/** A build from JavaScript: by zlib, at once, where the streams of the web take 80 ms. */
+export async function unpacked(build: Build): Promise<Uint8Array<ArrayBuffer>> {
+  const { inflateRawSync } = await import("node:zlib");
+  return inflateRawSync(Buffer.from(await inlined(build), "base64"));
+}
+
+export const native = (bytes: (build: Build) => Promise<Uint8Array<ArrayBuffer>>, entry: string): Platform => ({
+  module: async (build) => WebAssembly.compile(await bytes(build)),
+  pause: () => new Promise((resolve) => setImmediate(resolve)),
+  folder: nodeFolder,
+  shippedModel: () => fileURLToPath(new URL("../../dist/shipped/default-embedder.safetensors", entry)),
+});

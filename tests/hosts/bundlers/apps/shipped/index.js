@@ -1,0 +1,5 @@
+import { pipeline } from "wattention";
+
+const extract = await pipeline("feature-extraction", undefined, { deterministic: location.search === "?deterministic" });
+const vectors = await extract(["a cat sleeps on the sofa", "How is memory planned?"]);
+console.log(JSON.stringify([...vectors.data]));

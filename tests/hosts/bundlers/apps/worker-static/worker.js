@@ -1,0 +1,4 @@
+import * as wattention from "wattention/service-worker";
+import { expose } from "wattention/worker";
+
+expose(wattention);
