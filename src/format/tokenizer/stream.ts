@@ -1,9 +1,17 @@
-import type { Tokenizer } from "../tokenizer.ts";
 import { cleaned } from "./decoder.ts";
 
 export interface DecodeOptions {
   skip_special_tokens?: boolean;
   clean_up_tokenization_spaces?: boolean;
+}
+
+/** What a stream asks of its tokenizer. */
+interface Decodes {
+  readonly byte_fallback: boolean;
+  readonly strips: boolean;
+  token(id: number): string | undefined;
+  decode(ids: readonly number[], options: DecodeOptions): string;
+  cleans(options: DecodeOptions): boolean;
 }
 
 /** Ids that are decoded again with each new one: what decoders look back at is the token before, or the bytes of a character. */
@@ -16,7 +24,7 @@ const CONTEXT = 8;
  * waits, which is an unfinished character, a run of byte tokens, and, where spaces are cleaned up, what follows the last sure word.
  */
 export class TextStream {
-  readonly #tokenizer: Tokenizer;
+  readonly #tokenizer: Decodes;
   readonly #options: DecodeOptions;
   #ids: number[] = [];
   /** Characters of the window's text that are out. */
@@ -24,7 +32,7 @@ export class TextStream {
   /** Text that waits to be cleaned up. */
   #waits = "";
 
-  constructor(tokenizer: Tokenizer, options: DecodeOptions = {}) {
+  constructor(tokenizer: Decodes, options: DecodeOptions = {}) {
     this.#tokenizer = tokenizer;
     this.#options = options;
   }
