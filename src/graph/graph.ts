@@ -178,9 +178,14 @@ export class Graph {
     return this.node(Op.unary, x.rows, x.cols, { x }, { kind: Activation.softcap, eps: cap });
   }
 
-  /** Rows of x, which a run with a state writes there beside those of earlier runs: what `attention` reads as keys or values. */
-  cache(x: Value): Node {
-    return this.node(Op.scatter, x.rows, x.cols, { x, index: this.input("cache_rows", x.rows) });
+  /**
+   * Rows of x, which a run with a state writes there beside those of earlier runs: what `attention` reads as keys or values. `left` of
+   * that attention, where it has one, lets the state forget what no later query sees.
+   */
+  cache(x: Value, left = Unbounded.value): Node {
+    const window = left < Unbounded.value ? left + 1 : 0;
+    const index = this.input(`cache_rows${windowed(window)}`, x.rows);
+    return this.node(Op.scatter, x.rows, x.cols, { x, index }, { window });
   }
 
   activation(x: Value, kind: Activation): Value {
@@ -242,6 +247,8 @@ export class Graph {
     const head_dim = q.cols / o.heads,
       value_dim = v.cols / kv_heads;
     const q_offsets = this.input("offsets", "B");
+    // Rows of a state lie where its layout for this window says.
+    const kept = cached(k) ? windowed((k as Node).attrs.window) : undefined;
     const out = this.node(
       Op.attention,
       q.rows,
@@ -251,8 +258,8 @@ export class Graph {
         k,
         v,
         q_offsets,
-        k_offsets: o.k_offsets ?? (cached(k) ? this.input("k_offsets", "B") : q_offsets),
-        k_ends: cached(k) ? this.input("k_ends", "B") : undefined,
+        k_offsets: o.k_offsets ?? (kept !== undefined ? this.input(`k_offsets${kept}`, "B") : q_offsets),
+        k_ends: kept !== undefined ? this.input(`k_ends${kept}`, "B") : undefined,
         mask: o.mask,
         bias: o.bias,
         slopes: o.slopes,
@@ -326,6 +333,9 @@ export class Graph {
 export function pad(cols: number): number {
   return (cols + 7) & ~7;
 }
+
+/** What names of inputs that tell where rows of a state lie end in: layers that see a window keep other rows than those that see all. */
+export const windowed = (window: number): string => (window ? `_${window}` : "");
 
 /** Whether a run with a state keeps this value. */
 export const cached = (v: Value): boolean => v.kind === "node" && v.op === Op.scatter;
