@@ -1,10 +1,9 @@
 import { InputError, MissingFileError, TokenOutOfRangeError } from "../errors.ts";
 import type { ModelSource } from "../format/source.ts";
-import type { Value } from "../graph/graph.ts";
+import { Decoding } from "../generate/decoding.ts";
 import { type LoadOptions, loadModel, type Model } from "../models/model.ts";
 import { whole } from "../options.ts";
 import { positionsOf } from "../runtime/batch.ts";
-import type { State } from "../runtime/state.ts";
 import { topK } from "./scores.ts";
 
 export interface RecommendationOptions {
@@ -68,21 +67,9 @@ export async function recommendation(source?: ModelSource, options?: LoadOptions
     return item;
   };
 
-  /** Scores behind the last item of each row; with a state there is one row, which follows the `past` that it holds. */
-  const run = (rows: readonly (readonly number[])[], past: number, state?: State, signal?: AbortSignal) => {
-    const offsets = Int32Array.from([0, ...rows.map((_, b) => rows.slice(0, b + 1).reduce((n, r) => n + r.length, 0))]);
-    const input_ids = Int32Array.from(rows.flat());
-    const cache_rows = Int32Array.from(rows.flatMap((r) => r.map((_, i) => past + i)));
-    const inputs = {
-      input_ids,
-      position_ids: cache_rows.map((row) => row + 1),
-      offsets,
-      last_rows: offsets.slice(1).map((end) => end - 1),
-      ...(state && { cache_rows, k_offsets: Int32Array.of(0, 0), k_ends: Int32Array.of(past + input_ids.length, 0) }),
-    };
-    const dims = { T: input_ids.length, B: rows.length, P: 0, S: 0, R: 0 };
-    const read = ([v]: Value[], copy: (v: Value) => Float32Array) => copy(v);
-    return model.session.run(["next_logits"], dims, inputs, read, { signal, state });
+  const open = (histories: readonly (readonly number[])[], room: number, signal?: AbortSignal) => {
+    const sequences = histories.map((ids) => ({ ids, reads: ids }));
+    return Decoding.open(model.session, model.rules, { sequences }, { room, signal });
   };
 
   const bestOf = (scores: Float32Array, seen: Iterable<number>, o: RecommendationOptions): Recommended[] => {
@@ -102,19 +89,26 @@ export async function recommendation(source?: ModelSource, options?: LoadOptions
     const found: Recommended[][] = [];
     for (let first = 0; first < histories.length; first += BATCH) {
       const part = histories.slice(first, first + BATCH);
-      const rows = part.map((h) => h.slice(-most));
-      const scores = await run(rows, 0, undefined, o.signal);
-      found.push(...part.map((h, b) => bestOf(scores.subarray(b * size, (b + 1) * size), h, o)));
+      const decoding = await open(
+        part.map((h) => h.slice(-most)),
+        0,
+        o.signal,
+      );
+      try {
+        const scores = await decoding.step(decoding.rows);
+        found.push(...part.map((h, b) => bestOf(scores[b], h, o)));
+      } finally {
+        decoding.dispose();
+      }
     }
     return one ? found[0] : found;
   };
 
   const session = async (given: readonly number[] = [], { signal }: { signal?: AbortSignal } = {}) => {
-    const state = await model.session.state(most, signal);
+    const decoding = await open([[]], most + 1);
+    const [row] = decoding.rows;
     let items: readonly number[] = [];
     const seen = new Set<number>();
-    /** Rows of the state that hold what belongs to `items`. */
-    let rows = 0;
     let scores: Float32Array | undefined;
     // Events come in the order of their calls, whatever becomes of the one before.
     let last: Promise<void> = Promise.resolve();
@@ -140,17 +134,17 @@ export async function recommendation(source?: ModelSource, options?: LoadOptions
           if (!next.length) return;
           const all = [...items, ...next];
           const kept = all.slice(-most);
-          // If this run fails, what was written over is computed again by the next.
-          rows = all.length > most ? 0 : rows;
-          scores = await run([kept.slice(rows)], rows, state, signal);
-          rows = kept.length;
+          // If this step fails, what it has written over is computed again by the next.
+          if (all.length > most) row.past = 0;
+          row.next = kept.slice(row.past);
+          [scores] = await decoding.step([row], signal);
           for (const item of next) seen.add(item);
           items = kept;
         }),
       recommend: (o = {}) => after(() => bestOf(known(), seen, o)),
       scores: () => after(() => known().slice()),
-      dispose: () => state.dispose(),
-      [Symbol.dispose]: () => state.dispose(),
+      dispose: () => decoding.dispose(),
+      [Symbol.dispose]: () => decoding.dispose(),
     };
     await made.add(given, { signal }).catch((error: unknown) => {
       made.dispose();
