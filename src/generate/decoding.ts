@@ -32,7 +32,7 @@ export interface Row {
   readonly ids: number[];
   /** What the next step reads. */
   next: number[];
-  /** Tokens read so far. */
+  /** Tokens read so far. Fewer than there were: those behind them are forgotten. */
   past: number;
   /** Where its keys and values are kept. */
   readonly sequence: Sequence;
@@ -98,18 +98,18 @@ export class Decoding {
    * Reads the next tokens of each row: the logits of what follows each, the caller's to change.
    * @throws InputTooLongError, MemoryLimitError, AbortError; what was read by then stays read
    */
-  async step(rows: readonly Row[], output = "next_logits"): Promise<Float32Array[]> {
-    const { session, signal } = this;
+  async step(rows: readonly Row[], signal = this.signal, output = "next_logits"): Promise<Float32Array[]> {
     // Where a window has no room for all of them, tokens come in parts: the last parts of all rows together.
     for (;;) {
-      const values = await session.engine.enqueue(() => this.#read(rows, output), signal);
+      const values = await this.session.engine.enqueue(() => this.#read(rows, output, signal), signal);
       if (values) return values;
     }
   }
 
   /** Reads what there is room for. Gives nothing if more is to come. Within `enqueue`. */
-  async #read(all: readonly Row[], output: string): Promise<Float32Array[] | undefined> {
-    const { session, signal } = this;
+  async #read(all: readonly Row[], output: string, signal?: AbortSignal): Promise<Float32Array[] | undefined> {
+    const { session } = this;
+    for (const row of all) row.past = row.sequence.truncate(row.past);
     const parts = all.map((row) => ({ row, ids: row.next.slice(0, row.sequence.room(row.next.length)) }));
     const more = parts.filter(({ row, ids }) => ids.length < row.next.length);
     const now = more.length ? more : parts;
