@@ -4,7 +4,15 @@ import type { Graph, Value } from "../graph/graph.ts";
 import type { InputRules } from "../runtime/batch.ts";
 
 /** What a checkpoint was trained to do, as the class names in `architectures` say it: BertFor… */
-export type Head = "MaskedLM" | "CausalLM" | "SequenceClassification" | "TokenClassification" | "QuestionAnswering";
+export type Head =
+  | "MaskedLM"
+  | "CausalLM"
+  | "SequenceClassification"
+  | "TokenClassification"
+  | "QuestionAnswering"
+  | "ImageClassification"
+  | "ImageClassificationWithTeacher"
+  | "AudioClassification";
 
 /** What an encoder gives before any head. */
 export interface Body {
