@@ -1,5 +1,6 @@
 export * from "./errors.ts";
 export type { ModelFiles, ModelSource, SourceOptions } from "./format/source.ts";
+export type { ChatTemplateOptions, Message } from "./format/tokenizer/chat.ts";
 export type { Encoding, Tokenizer } from "./format/tokenizer.ts";
 export { loadModel, plan } from "./models/load.ts";
 export type { LoadOptions, Model, ModelOutputs, PlanOptions, Progress } from "./models/model.ts";

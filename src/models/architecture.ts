@@ -1,4 +1,5 @@
 import type { Config } from "../format/config.ts";
+import type { Generator } from "../generate/loop.ts";
 import type { Outputs } from "../graph/fuse.ts";
 import type { Graph, Value } from "../graph/graph.ts";
 import type { InputRules } from "../runtime/batch.ts";
@@ -36,6 +37,8 @@ export interface Architecture {
   readonly heads: { readonly [H in Head]?: (g: Graph, config: Config, body: Body, at: string) => Outputs };
   /** Tokens see those before them: such a model goes on with a text. */
   readonly causal?: boolean;
+  /** How its generation begins, where that is not with `input_ids` alone. */
+  readonly prompt?: Generator["prompt"];
   /** Tensors that checkpoints of this family may hold without use, besides heads and position buffers. */
   readonly ignore?: RegExp;
 }

@@ -5,6 +5,9 @@ import { openModel } from "../format/open.ts";
 import type { Packed } from "../format/packed.ts";
 import { brief, readJson } from "../format/read.ts";
 import type { ModelFolder, ModelSource, SourceOptions } from "../format/source.ts";
+import type { Generator } from "../generate/loop.ts";
+import type { GenerateOptions } from "../generate/options.ts";
+import type { GenerateInputs } from "../generate/prompt.ts";
 import type { Outputs } from "../graph/fuse.ts";
 import { type Dims, Graph, type Shapes, type Value } from "../graph/graph.ts";
 import { whole } from "../options.ts";
@@ -20,7 +23,6 @@ import { BASE, type EngineOptions } from "../runtime/engine.ts";
 import { Layout, type MemoryPlan, type Profiled, Session } from "../runtime/session.ts";
 import { isDtype, type WeightDtype } from "../runtime/weights.ts";
 import { Tensor } from "../tensor.ts";
-import type { GenerateInputs, GenerateOptions } from "./generate.ts";
 import { architectureOf } from "./registry.ts";
 
 /** Progress over all files of a load together. */
@@ -57,6 +59,7 @@ interface Opened {
   graph: Graph;
   outputs: Outputs;
   rules: InputRules;
+  prompt: Generator["prompt"];
   ignore: RegExp;
   dtype: WeightDtype | undefined;
   weights: Packed | readonly Checkpoint[];
@@ -104,6 +107,7 @@ export async function open(
       graph,
       outputs,
       rules: architecture.rules(config),
+      prompt: architecture.prompt,
       ignore: packed ? (modules ? /^$/ : MODULES) : ignore,
       dtype: packed ? (packed.dtype as WeightDtype) : dtype,
       weights: packed ?? checkpoints,
@@ -174,6 +178,7 @@ export class Model {
     readonly config: Config,
     readonly session: Session,
     readonly rules: InputRules,
+    readonly prompt?: Generator["prompt"],
   ) {
     this.outputs = Object.keys(session.layout.outputs);
   }
@@ -198,7 +203,7 @@ export class Model {
    * generation_config.json say. @throws as forward
    */
   async generate(inputs: GenerateInputs, options: GenerateOptions = {}): Promise<number[][]> {
-    return (await import("./generate.ts")).generate(this, inputs, options);
+    return (await import("../generate/loop.ts")).generate(this, inputs, options);
   }
 
   /** Runs the model once and says what each op cost: a run range by range. */
@@ -258,7 +263,7 @@ export async function loadModel(source: ModelSource, options: LoadOptions & Modu
   const opened = await open(await openModel(source, options), options);
   const { session, done } = await loadOpened(opened, options);
   done();
-  return new Model(opened.config, session, opened.rules);
+  return new Model(opened.config, session, opened.rules, opened.prompt);
 }
 
 /** Loads what was opened, with progress over its bytes, or closes it; `done` tells that all is done. */

@@ -1,0 +1,256 @@
+"""Reference cases for the decoder families: tiny random models, what transformers computes and how it goes on with a text.
+
+    python tests/oracle/decoders.py [FOLDER]            writes every case (default /tmp/decoders), checks each by reloading it
+    python tests/oracle/decoders.py --fixtures FOLDER   writes the small selection that is committed under tests/fixtures/models
+    python tests/oracle/decoders.py --verify FOLDER     reloads cases only
+    --only TEXT                                         limits to names that contain TEXT
+
+Under transformers 4 it writes the same cases in that version's spelling of config.json. Folders are as families.py writes them, with
+out.I.greedy: the prompt and what greedy search adds. Logits are computed in f64 too, over the whole continuation: a case whose f32
+error exceeds 2e-5, or whose choices are close enough that a rounding could turn one, is drawn again with other ids, and fails after some tries.
+"""
+import argparse, json, math, os, shutil, sys, zlib
+import torch, transformers
+from safetensors.torch import load_file, save_file
+from transformers import AutoConfig, AutoModelForCausalLM
+from families import distance, kept, rename, respell, store
+
+FOUR = transformers.__version__.startswith("4.")
+ATTENTIONS, STATES = 34, 16                                          # write attentions and hidden_states up to these lengths
+SIZES = {"a": (40, 4, 2, 10, 52, 2, 131), "b": (36, 3, 1, 12, 50, 3, 97), "c": (48, 4, 4, 12, 93, 4, 101)}   # hidden, heads, kv, head_dim, inner, layers, vocabulary
+NAMES = ("hidden_size", "num_attention_heads", "num_key_value_heads", "head_dim", "intermediate_size", "num_hidden_layers", "vocab_size", "max_position_embeddings")
+OWN = {                                                              # what a family calls NAMES; None: it has no such option
+    "gpt2": ("n_embd", "n_head", None, None, "n_inner", "n_layer", "vocab_size", "n_positions"),
+    "gpt_neox": NAMES[:2] + (None, None) + NAMES[4:],
+}
+
+
+# ---------------------------------------------------------------- models
+
+def spelled(more):
+    """The config's options as this transformers reads them: 4 has rope_theta and rope_scaling."""
+    more = dict(more)
+    rope = more.pop("rope_parameters", None)
+    if rope is None: return more
+    if not FOUR: return more | {"rope_parameters": rope}
+    by_layer = isinstance(next(iter(rope.values())), dict)
+    one = dict(rope["full_attention"] if by_layer else rope)
+    if by_layer: more["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
+    more["rope_theta"] = one.pop("rope_theta", 10000.0)
+    if "partial_rotary_factor" in one: more["partial_rotary_factor"] = one.pop("partial_rotary_factor")
+    if one.get("rope_type", "default") != "default": more["rope_scaling"] = one
+    return more
+
+
+def configure(family, size="a", max_position=96, **more):
+    row = SIZES[size] if isinstance(size, str) else size
+    c = {k: v for k, v in zip(OWN.get(family, NAMES), (*row, max_position)) if k}
+    if family == "gemma2": c |= {"query_pre_attn_scalar": row[3], "sliding_window": 8, "attn_logit_softcapping": 5.0, "final_logit_softcapping": 3.0}
+    if family == "mistral": c |= {"sliding_window": 9}
+    return AutoConfig.for_model(family, **(c | {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0} | spelled(more)))
+
+
+@torch.no_grad()
+def randomise(model, g):
+    """Weights of activations near one and attention that is sharp; every bias and norm differs from its default."""
+    tables = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Embedding)}
+    for name, p in model.named_parameters():
+        n = torch.randn(p.shape, generator=g)
+        if id(p) in tables: p.copy_(0.7 * n)
+        elif p.dim() > 1: p.copy_(n * 1.6 / math.sqrt(p.shape[-2] if name.endswith(("c_attn.weight", "c_proj.weight", "c_fc.weight")) else p.shape[-1]))
+        elif name.endswith("bias"): p.copy_(0.15 * n)
+        else: p.copy_((0 if "Gemma" in type(model).__name__ else 1) + 0.15 * n)
+
+
+# ---------------------------------------------------------------- inputs: how long, how far on, which tokens are there
+
+def plain(length, more=0, batch=1): return {"length": length, "more": more, "rows": [None] * batch}
+def masked(length, rows, more=0): return {"length": length, "more": more, "rows": rows}
+
+
+def draw(spec, g, vocab):
+    """Rows: a number keeps that many at the left, minus a number that many at the right, None keeps all."""
+    ids = torch.randint(3, vocab, (len(spec["rows"]), spec["length"]), generator=g)
+    if spec["rows"] == [None] * len(spec["rows"]): return {"input_ids": ids}
+    mask = torch.ones_like(ids)
+    for b, r in enumerate(spec["rows"]):
+        if r is not None and r >= 0: mask[b, r:] = 0
+        elif r is not None: mask[b, :r] = 0
+    return {"input_ids": ids * mask, "attention_mask": mask}
+
+
+def standard(): return [plain(1, 24), plain(7, 24), plain(33, 24), plain(63), plain(5, 12, 3), masked(12, [5, None, 1]), masked(13, [-4, None, -1], 12)]
+def brief(): return [plain(21, 14), masked(11, [5, None, 2]), masked(11, [-6, None, -2], 12)]
+
+
+# ---------------------------------------------------------------- expected
+
+@torch.no_grad()
+def run(model, inputs, dtype=torch.float32, **options):
+    softmax = torch.nn.functional.softmax
+    if dtype is torch.float64: torch.nn.functional.softmax = lambda t, dim, dtype=None: softmax(t, dim)   # many ask for it in f32
+    try: return model.to(dtype)(**inputs, use_cache=False, **options)
+    finally:
+        torch.nn.functional.softmax = softmax
+        model.to(torch.float32)
+
+
+def outputs(model, inputs, dtype=torch.float32):
+    length = inputs["input_ids"].shape[1]
+    r = run(model, inputs, dtype, output_attentions=True, output_hidden_states=True)
+    out = {"logits": r.logits}
+    if length <= ATTENTIONS: out |= {f"attentions.{i}": t for i, t in enumerate(r.attentions)}
+    if length <= STATES: out |= {f"hidden_states.{i}": t for i, t in enumerate(r.hidden_states)}
+    return {k: v.clone(memory_format=torch.contiguous_format) for k, v in out.items()}
+
+
+@torch.no_grad()
+def greedy(model, inputs, more):
+    return model.generate(**inputs, max_new_tokens=more, min_new_tokens=more, do_sample=False)
+
+
+def clear(model, inputs, sequences, first, margin=2e-3):
+    """Whether every choice after `first` tokens is the largest in f64 by `margin` of the logits' size."""
+    mask = inputs.get("attention_mask")
+    x = {"input_ids": sequences}
+    if mask is not None:
+        x["attention_mask"] = torch.cat([mask, torch.ones(len(mask), sequences.shape[1] - first, dtype=torch.long)], 1)
+        x["position_ids"] = (x["attention_mask"].cumsum(1) - 1).clamp(min=0)
+        if model.config.model_type in NO_POSITIONS: del x["position_ids"]
+    logits = run(model, x, torch.float64).logits[:, first - 1:-1]
+    eos = model.config.eos_token_id
+    scale = max(1.0, float(logits.abs().max()))
+    for e in [eos] if isinstance(eos, int) else eos or []: logits[..., e] = -math.inf     # min_new_tokens forbids them
+    best = logits.topk(2)
+    return bool((best.indices[..., 0] == sequences[:, first:]).all() and (best.values[..., 0] - best.values[..., 1]).min() > margin * scale)
+
+
+NO_POSITIONS = set()                                                 # models that take no position_ids
+
+
+def good(model, inputs, more):
+    """What is expected of these inputs, or why they test rounding."""
+    want, exact = outputs(model, inputs), outputs(model, inputs, torch.float64)
+    mask = inputs.get("attention_mask")
+    for k, t in want.items():
+        d = distance(kept(t.double(), mask), kept(exact[k].double(), mask))
+        if not (d < 2e-5) or not torch.isfinite(kept(t, mask)).all(): return None, f"{k}: f32 is {d:.1e} from f64"
+    if more:
+        want["greedy"] = greedy(model, inputs, more)
+        if not clear(model, inputs, want["greedy"], inputs["input_ids"].shape[1]): return None, "greedy choices are close"
+    return {k: torch.where(torch.isfinite(v), v, 0) if v.is_floating_point() else v for k, v in want.items()}, ""
+
+
+# ---------------------------------------------------------------- writing
+
+def write(root, case):
+    name, family = case["name"], case["family"]
+    g = torch.Generator().manual_seed(zlib.crc32(name.encode()))
+    config = configure(family, case.get("size", "a"), case.get("max_position", 96), **case.get("config", {}))
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
+    randomise(model, g)
+    if "weights" in case:
+        with torch.no_grad(): case["weights"](model, g)
+    folder = os.path.join(root, name)
+    shutil.rmtree(folder, ignore_errors=True)
+    store(model, folder, case.get("dtype", torch.float32))
+    for extra in ("generation_config.json",):
+        if os.path.exists(os.path.join(folder, extra)): os.remove(os.path.join(folder, extra))
+    if "rename" in case: rename(folder, case["rename"])
+    if "respell" in case: respell(folder, case["respell"])
+    expected = {}
+    for i, spec in enumerate((case.get("inputs") or standard)()):
+        for _ in range(40):
+            inputs = draw(spec, g, config.get_text_config().vocab_size)
+            want, why = good(model, inputs, spec["more"])
+            if want: break
+        assert want, f"{name} in.{i}: {why}"
+        expected |= {f"in.{i}.{k}": v.to(torch.int32) for k, v in inputs.items()}
+        expected |= {f"out.{i}.{k}": v.to(torch.int32 if k == "greedy" else torch.float32) for k, v in want.items()}
+    save_file(expected, os.path.join(folder, "expected.safetensors"))
+    with open(os.path.join(folder, "case.json"), "w") as f:
+        json.dump({"name": name, "kind": "causal", "model_class": type(model).__name__, "transformers": transformers.__version__, "torch": torch.__version__}, f)
+    return verify(folder)
+
+
+def verify(folder):
+    """Largest distance between the expected numbers and those of the folder loaded afresh."""
+    model, loading = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32, output_loading_info=True)
+    assert not loading["missing_keys"] and not loading["mismatched_keys"], f"{folder}: {loading}"
+    expected, worst = load_file(os.path.join(folder, "expected.safetensors")), 0.0
+    for i in range(1 + max(int(k.split(".")[1]) for k in expected if k.startswith("in."))):
+        inputs = {k.split(".")[2]: v.long() for k, v in expected.items() if k.startswith(f"in.{i}.")}
+        want = {k.split(".", 2)[2]: v for k, v in expected.items() if k.startswith(f"out.{i}.")}
+        sequences = want.pop("greedy", None)
+        got, mask = outputs(model.eval(), inputs), inputs.get("attention_mask")
+        assert got.keys() == want.keys(), f"{folder} in.{i}: {sorted(got)} for {sorted(want)}"
+        for k, w in want.items(): worst = max(worst, distance(kept(got[k], mask), kept(w, mask)))
+        if sequences is not None:
+            made = greedy(model, inputs, sequences.shape[1] - inputs["input_ids"].shape[1])
+            assert torch.equal(made, sequences.long()), f"{folder} in.{i}: another continuation"
+    assert worst < 1e-5, f"{folder}: reloaded numbers differ by {worst:.1e}"
+    return worst
+
+
+# ---------------------------------------------------------------- the cases
+
+def theta(value, **more): return {"rope_parameters": {"rope_type": "default", "rope_theta": value} | more}
+
+
+def cases():
+    out = []
+    def case(name, family, inputs=None, **more): out.append({"name": name, "family": family, "inputs": inputs, **more})
+    def both(family, config_a=None, config_b=None, **more):
+        """Two sizes; the head is tied in one of them and not in the other."""
+        case(f"{family}-a", family, config=(config_a or {}) | {"tie_word_embeddings": False}, **more)
+        case(f"{family}-b", family, size="b", config=(config_b or config_a or {}) | {"tie_word_embeddings": True}, **more)
+        case(f"{family}-c", family, brief, size="c", config=config_a or {}, dtype=torch.bfloat16, **more)
+
+    for family in ("llama", "mistral", "gemma", "gemma2", "qwen2", "qwen3", "gpt2", "gpt_neox"): both(family)
+    case("llama-biases", "llama", brief, config={"attention_bias": True, "mlp_bias": True, "hidden_act": "gelu", "rms_norm_eps": 1e-2} | theta(500.0))
+    case("llama-linear", "llama", brief, config=theta(300.0, rope_type="linear", factor=3.0))
+    case("llama-llama3", "llama", brief, config=theta(300.0, rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=32))
+    case("llama-yarn", "llama", brief, config=theta(300.0, rope_type="yarn", factor=4.0, original_max_position_embeddings=24))
+    case("llama-yarn-mscale", "llama", brief, config=theta(300.0, rope_type="yarn", factor=4.0, original_max_position_embeddings=24, beta_fast=8.0, beta_slow=2.0, mscale=1.2, mscale_all_dim=0.7))
+    case("mistral-full", "mistral", brief, config={"sliding_window": None})
+    case("gpt2-inner", "gpt2", brief, config={"n_inner": None, "activation_function": "relu"})
+    case("gpt_neox-serial", "gpt_neox", brief, config={"use_parallel_residual": False, "attention_bias": False, "hidden_act": "relu"} | theta(100.0, partial_rotary_factor=0.8))
+    window = {"use_sliding_window": True, "sliding_window": 6, "max_window_layers": 1}
+    for family in ("qwen2", "qwen3"): case(f"{family}-window", family, size="c", config=window)
+    case("gemma2-window", "gemma2", size="c", config={"sliding_window": 5, "query_pre_attn_scalar": 20})
+    return out
+
+
+def fixtures():
+    """The committed few: F16, narrow."""
+    size = (20, 2, 1, 10, 26, 2, 41)
+    def few(): return [plain(9, 12), masked(7, [4, None]), masked(8, [-5, None], 6)]
+    def case(name, family=None, **more): return {"name": name.replace("_", "-"), "family": family or name, "size": size, "max_position": 32, "dtype": torch.float16, "inputs": few, **more}
+    small = {"sliding_window": 4}
+    return [case("llama", config={"tie_word_embeddings": False}), case("mistral", config=small), case("gemma"), case("gemma2", config=small),
+            case("qwen2"), case("qwen3", config={"use_sliding_window": True, "max_window_layers": 1} | small), case("gpt2"), case("gpt_neox")]
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("folder", nargs="?", default="/tmp/decoders")
+    p.add_argument("--fixtures", action="store_true")
+    p.add_argument("--verify", action="store_true")
+    p.add_argument("--only", default="")
+    a = p.parse_args()
+    os.makedirs(a.folder, exist_ok=True)
+    if a.verify: todo = [(n, lambda n=n: verify(os.path.join(a.folder, n))) for n in sorted(os.listdir(a.folder)) if os.path.exists(os.path.join(a.folder, n, "case.json"))]
+    else: todo = [(c["name"], lambda c=c: write(a.folder, c)) for c in (fixtures() if a.fixtures else cases())]
+    assert len({n for n, _ in todo}) == len(todo), "two cases of one name"
+    failed = 0
+    for name, job in todo:
+        if a.only not in name: continue
+        try: print(f"ok   {name:28} reloaded within {job():.0e}", flush=True)
+        except Exception as e:
+            if os.environ.get("RAISE"): raise
+            failed += 1
+            print(f"FAIL {name:28} {type(e).__name__}: {str(e)[:300]}", flush=True)
+    sys.exit(failed > 0)
+
+
+if __name__ == "__main__": main()
