@@ -4,12 +4,12 @@ import { classifier } from "../nn/heads.ts";
 import { imageGrid } from "../nn/patches.ts";
 import type { PatchGrid } from "../runtime/images.ts";
 import type { Architecture } from "./architecture.ts";
-import { imageRules, vitBody } from "./vit.ts";
+import { ofImages, vitBody } from "./vit.ts";
 
 /** The Audio Spectrogram Transformer (arXiv:2104.01778): DeiT over a spectrogram, whose patches overlap. */
 export const audioSpectrogram: Architecture = {
   prefix: "audio_spectrogram_transformer",
-  rules: (config) => imageRules(spectrogramGrid(config)),
+  ...ofImages(spectrogramGrid),
   body(g, config, at) {
     const body = vitBody(g, config, at, spectrogramGrid(config), ["cls_token", "distillation_token"]);
     const { last_hidden_state: x } = body;

@@ -2,13 +2,15 @@ import type { Config } from "../format/config.ts";
 import { firstToken, linear, secondToken } from "../nn/blocks.ts";
 import { imageGrid } from "../nn/patches.ts";
 import type { Architecture } from "./architecture.ts";
-import { imageRules, vit, vitBody, withImagePooler } from "./vit.ts";
+import { ofImages, vit, vitBody, withImagePooler } from "./vit.ts";
+
+const deitGrid = (config: Config) => imageGrid(config, { tokens: 2, interpolate: "asked" });
 
 /** DeiT (arXiv:2012.12877): ViT with a distillation token beside the class token. */
 export const deit: Architecture = {
   ...vit,
   prefix: "deit",
-  rules: (config) => imageRules(deitGrid(config)),
+  ...ofImages(deitGrid),
   body: (g, config, at) =>
     withImagePooler(g, config, at, vitBody(g, config, at, deitGrid(config), ["cls_token", "distillation_token"])),
   heads: {
@@ -23,5 +25,3 @@ export const deit: Architecture = {
     },
   },
 };
-
-const deitGrid = (config: Config) => imageGrid(config, { tokens: 2, interpolate: "asked" });

@@ -5,15 +5,17 @@ import { firstToken, linear } from "../nn/blocks.ts";
 import { classifier } from "../nn/heads.ts";
 import { imageGrid } from "../nn/patches.ts";
 import type { Architecture, Body } from "./architecture.ts";
-import { imageRules, vit, vitBody, vitNames } from "./vit.ts";
+import { ofImages, vit, vitBody, vitNames } from "./vit.ts";
 
 const names = { ...vitNames, attention_norm: "norm1", norm: "norm2", up: "mlp.fc1", down: "mlp.fc2" };
+
+const dinov2Grid = (config: Config) => imageGrid(config, { tokens: 1, interpolate: "always" }, { patch_size: 14 });
 
 /** DINOv2 (arXiv:2304.07193): ViT with scaled layers, gated feed-forward in the largest, positions interpolated to any size. */
 export const dinov2: Architecture = {
   ...vit,
   prefix: "dinov2",
-  rules: (config) => imageRules(dinov2Grid(config)),
+  ...ofImages(dinov2Grid),
   body: dinov2Body,
   heads: {
     /** Over the class token and the mean of the patches. */
@@ -21,8 +23,6 @@ export const dinov2: Architecture = {
       classifier(g, config, g.concat([firstToken(g, x), g.pool(x, Pooling.mean)])),
   },
 };
-
-const dinov2Grid = (config: Config) => imageGrid(config, { tokens: 1, interpolate: "always" }, { patch_size: 14 });
 
 function dinov2Body(g: Graph, config: Config, at: string): Body {
   const hidden_size = config.int("hidden_size", { default: 768 });

@@ -19,10 +19,12 @@ export const vitNames: LayerNames = {
   norm: "layernorm_after",
 };
 
+const vitGrid = (config: Config) => imageGrid(config, { tokens: 1, interpolate: "asked" });
+
 /** ViT (arXiv:2010.11929): patches as tokens behind a class token, learned positions, pre-norm layers. */
 export const vit: Architecture = {
   prefix: "vit",
-  rules: (config) => imageRules(vitGrid(config)),
+  ...ofImages(vitGrid),
   body: (g, config, at) => withImagePooler(g, config, at, vitBody(g, config, at, vitGrid(config), ["cls_token"])),
   heads: {
     ImageClassification: (g, config, { last_hidden_state }) => classifier(g, config, firstToken(g, last_hidden_state)),
@@ -30,14 +32,13 @@ export const vit: Architecture = {
   ignore: /(^|\.)mask_token$/,
 };
 
-const vitGrid = (config: Config) => imageGrid(config, { tokens: 1, interpolate: "asked" });
-
-/** What a model says whose input is cut into patches. */
-export const imageRules = (grid: PatchGrid) => ({
-  heads: grid.heads,
-  sizes: {},
-  layOut: (inputs: Parameters<typeof layOutImages>[0]) => layOutImages(inputs, grid),
-});
+/** How a model takes inputs that are cut into patches. */
+export function ofImages(grid: (config: Config) => PatchGrid): Pick<Architecture, "rules" | "layOut"> {
+  return {
+    rules: (config) => ({ heads: grid(config).heads, sizes: {} }),
+    layOut: (inputs, config) => layOutImages(inputs, grid(config)),
+  };
+}
 
 /** What heirs of ViT do otherwise. */
 interface Otherwise {

@@ -1,6 +1,6 @@
 import { InputError, ShapeError, UnsupportedOptionError } from "../errors.ts";
 import type { TensorLike } from "../tensor.ts";
-import type { Batch, EncoderInputs } from "./batch.ts";
+import type { Batch, ModelInputs } from "./batch.ts";
 
 type Pair = readonly [height: number, width: number];
 
@@ -81,7 +81,7 @@ const numbers = (
  * bottom, each [channel, y, x]. pixel_values [B, C, H, W]; input_values [B, time, frequency].
  * @throws InputError, ShapeError, UnsupportedOptionError
  */
-export function layOutImages(inputs: EncoderInputs, grid: PatchGrid): Batch {
+export function layOutImages(inputs: ModelInputs, grid: PatchGrid): Batch {
   const { input, channels, patch, stride, tokens, heads } = grid;
   const known = [input, ...(grid.interpolate === "asked" ? ["interpolate_pos_encoding"] : [])];
   for (const [name, value] of Object.entries(inputs))
