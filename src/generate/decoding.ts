@@ -91,8 +91,8 @@ export class Decoding {
    * Reads the next tokens of each row: the logits of what follows each, the caller's to change.
    * @throws InputTooLongError, AbortError; the rows are as they were before
    */
-  async step(rows: readonly Row[]): Promise<Float32Array[]> {
-    const { session, state, signal } = this;
+  async step(rows: readonly Row[], signal = this.signal): Promise<Float32Array[]> {
+    const { session, state } = this;
     const { dims, inputs } = this.#layOut(rows);
     const logits = await session.run(["next_logits"], dims, inputs, ([v]: Value[], copy) => copy(v), { signal, state });
     for (const row of rows) {

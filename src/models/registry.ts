@@ -28,6 +28,7 @@ const ARCHITECTURES: { readonly [model_type: string]: () => Promise<Architecture
   qwen2: async () => (await import("./qwen.ts")).qwen2,
   qwen3: async () => (await import("./qwen.ts")).qwen3,
   roberta,
+  sasrec: async () => (await import("./sasrec.ts")).sasrec,
   vit: async () => (await import("./vit.ts")).vit,
   "xlm-roberta": roberta,
 };

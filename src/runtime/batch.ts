@@ -34,6 +34,8 @@ export interface InputRules {
   readonly sizes: { readonly [input: string]: number };
   /** Positions count the tokens that are not this id, from this number + 1 on (RoBERTa); else they count all, from 0 on. */
   readonly padded_positions?: number;
+  /** With `padded_positions`: those that are this id have no position of their own, but are counted (SASRec). */
+  readonly padding_counts?: boolean;
   /** Rows within the last visible one stay even if masked: the model mixes neighbours. */
   readonly keep_holes?: boolean;
   /** Masked tokens attend evenly to every place of their padded row, so that all of these stay where the first is masked, which heads read. */
@@ -106,7 +108,7 @@ export function padded(name: string, ids: Ids): Padded {
 /** Lays inputs out without padding. @throws InputError, ShapeError, TokenOutOfRangeError, InputTooLongError */
 export function layOut(
   inputs: Partial<EncoderInputs>,
-  { sizes, padded_positions: pad, keep_holes, even, heads }: InputRules,
+  { sizes, padded_positions: pad, padding_counts, keep_holes, even, heads }: InputRules,
 ): Batch {
   for (const name of Object.keys(inputs)) {
     const known = name === "attention_mask" || name === "position_ids" || name === "pooling_mask" || name in sizes;
@@ -169,7 +171,11 @@ export function layOut(
     // arXiv:1907.11692's implementation: counted over the padded row, whatever the mask says.
     const counted = new Int32Array(B * length);
     for (let b = 0, n = 0; b < B; b++, n = 0)
-      for (let t = b * length; t < (b + 1) * length; t++) counted[t] = ids.data[t] === pad ? pad : pad + ++n;
+      for (let t = b * length; t < (b + 1) * length; t++) {
+        const none = ids.data[t] === pad;
+        n += +(!none || !!padding_counts);
+        counted[t] = none ? pad : pad + n;
+      }
     position_ids = pick((place) => counted[place]);
   }
   position_ids ??= column;
