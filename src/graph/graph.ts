@@ -2,7 +2,7 @@ import { FormatError, ShapeError, UnsupportedOptionError } from "../errors.ts";
 import { Activation, Binary, Op, type Pooling, Unbounded } from "./op.ts";
 
 /** A size known now, or the name of one known when inputs come: T rows, B sequences, P attention probabilities of one layer,
- * S rows of keys where they are not the queries', R floats of a mask. */
+ * S rows of keys where they are not the queries', R floats of a mask or rows of another input that is as long as the host says. */
 export type Dim = number | "T" | "B" | "P" | "S" | "R";
 export type Dims = Readonly<Record<Exclude<Dim, number>, number>>;
 
@@ -112,12 +112,18 @@ export class Graph {
     const shape = known ? undefined : this.shapes.get(name)?.shape;
     if (shape && (shape.length !== dims.length || shape.some((d, i) => d !== dims[i])))
       throw new ShapeError(name, dims, shape);
-    const matrix =
-      dims.length === 1
-        ? [1, dims[0]]
-        : transposed
-          ? [dims[1], dims[0]]
-          : [dims[0], dims.slice(1).reduce((a, b) => a * b, 1)];
+    // Tables and single rows of vision models begin with axes of size 1.
+    const axes = dims.slice(
+      Math.max(
+        0,
+        Math.min(
+          dims.length - 2,
+          dims.findIndex((d) => d !== 1),
+        ),
+      ),
+    );
+    const [first, ...rest] = axes.length < 2 ? [1, ...axes] : axes;
+    const matrix = transposed ? [rest[0], first] : [first, rest.reduce((a, b) => a * b, 1)];
     if (known && (known.rows !== matrix[0] || known.cols !== matrix[1]))
       throw new FormatError(name, "is used in two shapes");
     const weight: Weight = known ?? {
@@ -126,10 +132,18 @@ export class Graph {
       rows: matrix[0],
       cols: matrix[1],
       transposed,
-      kernel: dims[2] ?? 1,
+      kernel: axes.length === 3 ? axes[2] : 1,
     };
     if (!known) this.#weights.set(name, weight);
     return weight;
+  }
+
+  /** Rows of weights one under the other; a number stands for so many rows of zeros. */
+  stack(parts: readonly (Weight | number)[], cols: number): Stack {
+    const all = parts.map((p) =>
+      typeof p === "number" ? { weight: undefined, size: p } : { weight: p, size: p.rows },
+    );
+    return { kind: "stack", parts: all, rows: all.reduce((n, p) => n + p.size, 0), cols };
   }
 
   constant(data: Float32Array | Int32Array, rows = 1): Constant {
@@ -315,6 +329,13 @@ export class Graph {
     const ld = pad(r.rows as number);
     const b = this.node(Op.pack, r.rows, r.cols, { x: r }, { heads });
     return this.node(Op.matmul, x.rows, heads * ld, { a: x, b }, { heads });
+  }
+
+  /** x · table: for each row of x a sum of the table's rows, weighted. The table stays f32. */
+  mix(x: Value, table: Value): Node {
+    if (x.cols !== table.rows) throw new ShapeError("mix", [x.cols, table.cols], [table.rows as number, table.cols]);
+    const b = this.node(Op.copy, table.rows, table.cols, { x: table }, { panels: 1 });
+    return this.node(Op.matmul, x.rows, table.cols, { a: x, b });
   }
 
   /** The k largest of each row, best first: k values, and from column cols / 2 on where they stand (i32). */

@@ -1,6 +1,7 @@
 import { InputError, InputTooLongError, ShapeError, TokenOutOfRangeError } from "../errors.ts";
 import type { Dims } from "../graph/graph.ts";
 import { Invisible } from "../graph/op.ts";
+import type { TensorLike } from "../tensor.ts";
 
 export type Numbers = ArrayLike<number> | ArrayLike<bigint>;
 /** Whole numbers by sequence: a tensor [B, T] (or [T]), or nested arrays whose rows may differ in length, or one sequence alone. */
@@ -15,6 +16,16 @@ export interface EncoderInputs {
   position_ids?: Ids;
   /** 1: the token counts when a sentence's tokens are pooled. Default: attention_mask. */
   pooling_mask?: Ids;
+}
+
+/** What any model takes: text, pictures, sound. */
+export interface ModelInputs extends Partial<EncoderInputs> {
+  /** Images [B, channels, height, width], as `ImageProcessor` makes them. */
+  pixel_values?: TensorLike;
+  /** Spectrograms [B, time, frequency]. */
+  input_values?: TensorLike;
+  /** Images of another size than the model was trained with are allowed: its table of positions is interpolated. */
+  interpolate_pos_encoding?: boolean;
 }
 
 /** What a model says of its inputs. */
@@ -47,7 +58,7 @@ export interface Batch {
   /** Rows of each sequence start here; one more than there are sequences. */
   readonly offsets: Int32Array;
   /** What programs read by name. An input that is absent is a null pointer. */
-  readonly inputs: { readonly [name: string]: Int32Array | undefined };
+  readonly inputs: { readonly [name: string]: Int32Array | Float32Array | undefined };
 }
 
 interface Padded {
@@ -96,7 +107,7 @@ export function padded(name: string, ids: Ids): Padded {
 
 /** Lays inputs out without padding. @throws InputError, ShapeError, TokenOutOfRangeError, InputTooLongError */
 export function layOut(
-  inputs: EncoderInputs,
+  inputs: Partial<EncoderInputs>,
   { sizes, padded_positions: pad, padding_counts, keep_holes, even, heads }: InputRules,
 ): Batch {
   for (const name of Object.keys(inputs)) {
@@ -106,7 +117,7 @@ export function layOut(
         `this model has no input ${name}; it takes ${[...Object.keys(sizes), "attention_mask"].join(", ")}`,
       );
   }
-  const ids = padded("input_ids", inputs.input_ids);
+  const ids = padded("input_ids", inputs.input_ids as Ids);
   const { length } = ids;
   const B = ids.lengths.length;
   const like = (name: Exclude<keyof EncoderInputs, "input_ids">) => {
