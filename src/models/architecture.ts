@@ -5,7 +5,13 @@ import type { Graph, Value } from "../graph/graph.ts";
 import type { InputRules } from "../runtime/batch.ts";
 
 /** What a checkpoint was trained to do, as the class names in `architectures` say it: BertFor… */
-export type Head = "MaskedLM" | "CausalLM" | "SequenceClassification" | "TokenClassification" | "QuestionAnswering";
+export type Head =
+  | "MaskedLM"
+  | "CausalLM"
+  | "ConditionalGeneration"
+  | "SequenceClassification"
+  | "TokenClassification"
+  | "QuestionAnswering";
 
 /** What an encoder gives before any head. */
 export interface Body {
