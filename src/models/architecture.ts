@@ -2,7 +2,7 @@ import type { Config } from "../format/config.ts";
 import type { Generator } from "../generate/loop.ts";
 import type { Outputs } from "../graph/fuse.ts";
 import type { Graph, Value } from "../graph/graph.ts";
-import type { InputRules } from "../runtime/batch.ts";
+import type { Batch, InputRules, ModelInputs } from "../runtime/batch.ts";
 
 /** What a checkpoint was trained to do, as the class names in `architectures` say it: BertFor… */
 export type Head =
@@ -11,7 +11,10 @@ export type Head =
   | "ConditionalGeneration"
   | "SequenceClassification"
   | "TokenClassification"
-  | "QuestionAnswering";
+  | "QuestionAnswering"
+  | "ImageClassification"
+  | "ImageClassificationWithTeacher"
+  | "AudioClassification";
 
 /** What an encoder gives before any head. */
 export interface Body {
@@ -35,6 +38,8 @@ export interface Architecture {
   readonly heads: { readonly [H in Head]?: (g: Graph, config: Config, body: Body, at: string) => Outputs };
   /** Tokens see those before them: such a model goes on with a text. */
   readonly causal?: boolean;
+  /** Lays out what `forward` takes, where that is not text alone. */
+  layOut?(inputs: ModelInputs, config: Config): Batch;
   /** How its generation begins, where that is not with `input_ids` alone. */
   readonly prompt?: Generator["prompt"];
   /** Tensors that checkpoints of this family may hold without use, besides heads and position buffers. */

@@ -109,7 +109,7 @@ export interface Family {
   readonly rope?: (config: Config, type: LayerType, layer: number) => Rope | undefined;
   /** Pairs of neighbours are rotated. */
   readonly interleaved?: boolean;
-  readonly attention?: (config: Config, p: Parts, layer: string) => Partial<AttentionOptions>;
+  readonly attention?: (config: Config, p: Parts, at: string, layer: number) => Partial<AttentionOptions>;
   /** Queries, keys and values of one matrix. */
   readonly qkv?: (p: Parts, layer: string, x: Value, bias: boolean) => readonly [Value, Value, Value];
   /** The feed-forward: gated, `down(activation(up(x)))`, or a block of the family, which may build another one. */
@@ -190,7 +190,6 @@ function body(g: Graph, config: Config, at: string, family: Family, names: typeo
   const parallel = family.parallel?.(config);
   const given = config.strings("layer_types", LAYER_TYPES);
   const type = (i: number) => given[i] ?? family.layer_type?.(config, i) ?? "full_attention";
-  const window = () => ({ left: config.int("sliding_window") - 1 });
   const tables = new Map<string, Value>();
   const turned = (x: Value, i: number, n: number) => {
     const rope = family.rope ? family.rope(config, type(i), i) : config.rope(type(i));
@@ -224,17 +223,13 @@ function body(g: Graph, config: Config, at: string, family: Family, names: typeo
     const [q, k, v] =
       family.qkv?.(parts, attention, a, qkv_bias) ??
       ([project(names.query, heads), project(names.key, kv_heads), project(names.value, kv_heads)] as const);
+    const own = family.attention?.(config, parts, attention, i);
+    const left = own?.left ?? (type(i) === "sliding_attention" ? config.int("sliding_window") - 1 : undefined);
     const { out, probabilities } = g.attention(
       turned(normed("q", q, heads), i, heads),
-      g.cache(turned(normed("k", k, kv_heads), i, kv_heads)),
-      g.cache(v),
-      {
-        heads,
-        kv_heads,
-        right: 0,
-        ...(type(i) === "sliding_attention" && window()),
-        ...family.attention?.(config, parts, attention),
-      },
+      g.cache(turned(normed("k", k, kv_heads), i, kv_heads), left),
+      g.cache(v, left),
+      { heads, kv_heads, right: 0, ...own, left },
     );
     const attended = linear(g, attention + names.output, out, hidden_size, output_bias);
     const y = g.add(maybe(layer, norms.attended, scaled(attended)), x);

@@ -13,9 +13,9 @@ import { type Dims, Graph, type Shapes, type Value } from "../graph/graph.ts";
 import { whole } from "../options.ts";
 import {
   type Batch,
-  type EncoderInputs,
   type InputRules,
   layOut,
+  type ModelInputs,
   scatter,
   scatterProbabilities,
 } from "../runtime/batch.ts";
@@ -23,6 +23,7 @@ import { BASE, type EngineOptions } from "../runtime/engine.ts";
 import { Layout, type MemoryPlan, type Profiled, Session } from "../runtime/session.ts";
 import { isDtype, type WeightDtype } from "../runtime/weights.ts";
 import { Tensor } from "../tensor.ts";
+import type { Architecture } from "./architecture.ts";
 import { architectureOf } from "./registry.ts";
 
 /** Progress over all files of a load together. */
@@ -59,7 +60,7 @@ interface Opened {
   graph: Graph;
   outputs: Outputs;
   rules: InputRules;
-  prompt: Generator["prompt"];
+  architecture: Pick<Architecture, "layOut" | "prompt">;
   ignore: RegExp;
   dtype: WeightDtype | undefined;
   weights: Packed | readonly Checkpoint[];
@@ -107,7 +108,7 @@ export async function open(
       graph,
       outputs,
       rules: architecture.rules(config),
-      prompt: architecture.prompt,
+      architecture,
       ignore: packed ? (modules ? /^$/ : MODULES) : ignore,
       dtype: packed ? (packed.dtype as WeightDtype) : dtype,
       weights: packed ?? checkpoints,
@@ -178,7 +179,7 @@ export class Model {
     readonly config: Config,
     readonly session: Session,
     readonly rules: InputRules,
-    readonly prompt?: Generator["prompt"],
+    readonly architecture: Pick<Architecture, "layOut" | "prompt"> = {},
   ) {
     this.outputs = Object.keys(session.layout.outputs);
   }
@@ -189,10 +190,10 @@ export class Model {
    * @throws InputError, ShapeError, TokenOutOfRangeError, InputTooLongError, MemoryLimitError, AbortError
    */
   async forward(
-    inputs: EncoderInputs,
+    inputs: ModelInputs,
     { outputs = usual(this.session.layout.outputs), signal }: RunOptions & { outputs?: readonly string[] } = {},
   ): Promise<ModelOutputs> {
-    const batch = layOut(inputs, this.rules);
+    const batch = this.#layOut(inputs);
     return this.session.run(outputs, batch.dims, batch.inputs, (_, copy) => this.#collect(outputs, batch, copy), {
       signal,
     });
@@ -208,10 +209,10 @@ export class Model {
 
   /** Runs the model once and says what each op cost: a run range by range. */
   async profile(
-    inputs: EncoderInputs,
+    inputs: ModelInputs,
     { outputs = usual(this.session.layout.outputs), signal }: RunOptions & { outputs?: readonly string[] } = {},
   ): Promise<Profiled[]> {
-    const { dims, inputs: laid } = layOut(inputs, this.rules);
+    const { dims, inputs: laid } = this.#layOut(inputs);
     let steps: Profiled[] = [];
     const profile = (all: Profiled[]) => {
       steps = all;
@@ -223,6 +224,14 @@ export class Model {
   /** Exact bytes of a run at this shape, before anything is allocated for it. */
   plan(shape: Shape, outputs: readonly string[] = usual(this.session.layout.outputs)): MemoryPlan {
     return this.session.layout.plan(outputs, dimsOf(shape));
+  }
+
+  #layOut(inputs: ModelInputs): Batch {
+    return this.architecture.layOut?.(inputs, this.config) ?? layOut(inputs, this.rules);
+  }
+
+  get prompt(): Generator["prompt"] {
+    return this.architecture.prompt;
   }
 
   #collect(names: readonly string[], batch: Batch, copy: (v: Value) => Float32Array): ModelOutputs {
@@ -263,7 +272,7 @@ export async function loadModel(source: ModelSource, options: LoadOptions & Modu
   const opened = await open(await openModel(source, options), options);
   const { session, done } = await loadOpened(opened, options);
   done();
-  return new Model(opened.config, session, opened.rules, opened.prompt);
+  return new Model(opened.config, session, opened.rules, opened.architecture);
 }
 
 /** Loads what was opened, with progress over its bytes, or closes it; `done` tells that all is done. */

@@ -1,6 +1,7 @@
 import { InputError, InputTooLongError, ShapeError, TokenOutOfRangeError } from "../errors.ts";
 import type { Dims } from "../graph/graph.ts";
 import { Invisible } from "../graph/op.ts";
+import type { TensorLike } from "../tensor.ts";
 
 export type Numbers = ArrayLike<number> | ArrayLike<bigint>;
 /** Whole numbers by sequence: a tensor [B, T] (or [T]), or nested arrays whose rows may differ in length, or one sequence alone. */
@@ -17,12 +18,24 @@ export interface EncoderInputs {
   pooling_mask?: Ids;
 }
 
+/** What any model takes: text, pictures, sound. */
+export interface ModelInputs extends Partial<EncoderInputs> {
+  /** Images [B, channels, height, width], as `ImageProcessor` makes them. */
+  pixel_values?: TensorLike;
+  /** Spectrograms [B, time, frequency]. */
+  input_values?: TensorLike;
+  /** Images of another size than the model was trained with are allowed: its table of positions is interpolated. */
+  interpolate_pos_encoding?: boolean;
+}
+
 /** What a model says of its inputs. */
 export interface InputRules {
   /** How many rows the table of each input has: ids must lie below. */
   readonly sizes: { readonly [input: string]: number };
   /** Positions count the tokens that are not this id, from this number + 1 on (RoBERTa); else they count all, from 0 on. */
   readonly padded_positions?: number;
+  /** With `padded_positions`: those that are this id have no position of their own, but are counted (SASRec). */
+  readonly padding_counts?: boolean;
   /** Rows within the last visible one stay even if masked: the model mixes neighbours. */
   readonly keep_holes?: boolean;
   /** Masked tokens attend evenly to every place of their padded row, so that all of these stay where the first is masked, which heads read. */
@@ -45,7 +58,7 @@ export interface Batch {
   /** Rows of each sequence start here; one more than there are sequences. */
   readonly offsets: Int32Array;
   /** What programs read by name. An input that is absent is a null pointer. */
-  readonly inputs: { readonly [name: string]: Int32Array | undefined };
+  readonly inputs: { readonly [name: string]: Int32Array | Float32Array | undefined };
 }
 
 interface Padded {
@@ -94,8 +107,8 @@ export function padded(name: string, ids: Ids): Padded {
 
 /** Lays inputs out without padding. @throws InputError, ShapeError, TokenOutOfRangeError, InputTooLongError */
 export function layOut(
-  inputs: EncoderInputs,
-  { sizes, padded_positions: pad, keep_holes, even, heads }: InputRules,
+  inputs: Partial<EncoderInputs>,
+  { sizes, padded_positions: pad, padding_counts, keep_holes, even, heads }: InputRules,
 ): Batch {
   for (const name of Object.keys(inputs)) {
     const known = name === "attention_mask" || name === "position_ids" || name === "pooling_mask" || name in sizes;
@@ -104,7 +117,7 @@ export function layOut(
         `this model has no input ${name}; it takes ${[...Object.keys(sizes), "attention_mask"].join(", ")}`,
       );
   }
-  const ids = padded("input_ids", inputs.input_ids);
+  const ids = padded("input_ids", inputs.input_ids as Ids);
   const { length } = ids;
   const B = ids.lengths.length;
   const like = (name: Exclude<keyof EncoderInputs, "input_ids">) => {
@@ -158,7 +171,11 @@ export function layOut(
     // arXiv:1907.11692's implementation: counted over the padded row, whatever the mask says.
     const counted = new Int32Array(B * length);
     for (let b = 0, n = 0; b < B; b++, n = 0)
-      for (let t = b * length; t < (b + 1) * length; t++) counted[t] = ids.data[t] === pad ? pad : pad + ++n;
+      for (let t = b * length; t < (b + 1) * length; t++) {
+        const none = ids.data[t] === pad;
+        n += +(!none || !!padding_counts);
+        counted[t] = none ? pad : pad + n;
+      }
     position_ids = pick((place) => counted[place]);
   }
   position_ids ??= column;
