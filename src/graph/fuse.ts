@@ -60,7 +60,8 @@ export function stateless({ nodes, outputs }: Fused): Fused {
   return rewrite(nodes, outputs, (node, _original, out) => {
     if (cached(node)) return node.inputs.x!;
     const { inputs } = node;
-    const made = inputs.k_ends
+    // Another side's keys lie where the host says, kept or not.
+    const made = inputs.k_ends && inputs.q!.rows === inputs.k!.rows
       ? { ...node, inputs: { ...inputs, k_offsets: inputs.q_offsets, k_ends: undefined } }
       : node;
     out.add(made);

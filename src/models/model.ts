@@ -1,4 +1,4 @@
-import { FormatError, MissingFileError, UnsupportedOptionError } from "../errors.ts";
+import { FormatError, InputError, MissingFileError, UnsupportedOptionError } from "../errors.ts";
 import { type Checkpoint, openCheckpoint } from "../format/checkpoint.ts";
 import { Config } from "../format/config.ts";
 import { openModel } from "../format/open.ts";
@@ -6,13 +6,13 @@ import type { Packed } from "../format/packed.ts";
 import { brief, readJson } from "../format/read.ts";
 import type { ModelFolder, ModelSource, SourceOptions } from "../format/source.ts";
 import type { Outputs } from "../graph/fuse.ts";
-import { type Dims, Graph, type Shapes, type Value } from "../graph/graph.ts";
+import { type Dims, Graph, type Shapes, sideOf, type Value } from "../graph/graph.ts";
 import { whole } from "../options.ts";
 import {
   type Batch,
-  type EncoderInputs,
   type InputRules,
   layOut,
+  type ModelInputs,
   scatter,
   scatterProbabilities,
 } from "../runtime/batch.ts";
@@ -21,6 +21,7 @@ import { Layout, type MemoryPlan, type Profiled, Session } from "../runtime/sess
 import { isDtype, type WeightDtype } from "../runtime/weights.ts";
 import { Tensor } from "../tensor.ts";
 import type { GenerateInputs, GenerateOptions } from "./generate.ts";
+import type { Architecture } from "./architecture.ts";
 import { architectureOf } from "./registry.ts";
 
 /** Progress over all files of a load together. */
@@ -52,6 +53,7 @@ export type Extension = (g: Graph, outputs: Outputs, at: string) => Outputs;
 
 interface Opened {
   config: Config;
+  architecture: Architecture;
   /** The checkpoint's tensors by name. */
   shapes: ReadonlyMap<string, { readonly shape: readonly number[] }>;
   graph: Graph;
@@ -100,6 +102,7 @@ export async function open(
     const ignore = architecture.ignore ? new RegExp(`${UNUSED.source}|${architecture.ignore.source}`) : UNUSED;
     return {
       config,
+      architecture,
       shapes,
       graph,
       outputs,
@@ -163,9 +166,9 @@ function dimsOf({ batch = 1, length }: Shape): Dims {
 
 /** The outputs that a model computes when it is not told which: all but those that are kept for looking inside, and what generation asks for. */
 export const usual = (outputs: Outputs) =>
-  Object.keys(outputs).filter((name) => !["hidden_states", "attentions", "next_logits"].includes(name));
+  Object.keys(outputs).filter((name) => !/(^|_)(hidden_states|attentions)$|^next_logits$/.test(name));
 
-/** A loaded encoder. */
+/** A loaded model. */
 export class Model {
   /** Names of what `forward` can give. */
   readonly outputs: readonly string[];
@@ -174,6 +177,7 @@ export class Model {
     readonly config: Config,
     readonly session: Session,
     readonly rules: InputRules,
+    readonly architecture: Architecture,
   ) {
     this.outputs = Object.keys(session.layout.outputs);
   }
@@ -184,10 +188,10 @@ export class Model {
    * @throws InputError, ShapeError, TokenOutOfRangeError, InputTooLongError, MemoryLimitError, AbortError
    */
   async forward(
-    inputs: EncoderInputs,
+    inputs: ModelInputs,
     { outputs = usual(this.session.layout.outputs), signal }: RunOptions & { outputs?: readonly string[] } = {},
   ): Promise<ModelOutputs> {
-    const batch = layOut(inputs, this.rules);
+    const batch = this.#layOut(inputs, outputs);
     return this.session.run(outputs, batch.dims, batch.inputs, (_, copy) => this.#collect(outputs, batch, copy), {
       signal,
     });
@@ -203,10 +207,10 @@ export class Model {
 
   /** Runs the model once and says what each op cost: a run range by range. */
   async profile(
-    inputs: EncoderInputs,
+    inputs: ModelInputs,
     { outputs = usual(this.session.layout.outputs), signal }: RunOptions & { outputs?: readonly string[] } = {},
   ): Promise<Profiled[]> {
-    const { dims, inputs: laid } = layOut(inputs, this.rules);
+    const { dims, inputs: laid } = this.#layOut(inputs, outputs);
     let steps: Profiled[] = [];
     const profile = (all: Profiled[]) => {
       steps = all;
@@ -220,15 +224,30 @@ export class Model {
     return this.session.layout.plan(outputs, dimsOf(shape));
   }
 
+  #layOut(inputs: ModelInputs, outputs: readonly string[]): Batch {
+    const { architecture, config, rules, session } = this;
+    const batch = architecture.layOut?.(inputs, config) ?? layOut(inputs, rules);
+    // A decoder's side may be left out where what is asked for is the encoder's.
+    const missing = batch.dims.T ? undefined : session.layout.values(outputs).findIndex(({ rows }) => !sideOf(rows));
+    if (missing !== undefined && missing >= 0)
+      throw new InputError(`${outputs.join(", ")}: decoder_input_ids are needed for that`);
+    return batch;
+  }
+
   #collect(names: readonly string[], batch: Batch, copy: (v: Value) => Float32Array): ModelOutputs {
-    const { B } = batch.dims;
     const tensor = (v: Value): Tensor => {
       const data = copy(v);
-      if (v.rows === "B") return new Tensor(data, [B, v.cols]);
-      if (v.rows === "P")
-        return new Tensor(scatterProbabilities(data, v.cols, batch), [B, v.cols, batch.length, batch.length]);
-      const dims = [B, batch.length, ...(v.kind === "view" && v.cols === 1 ? [] : [v.cols])];
-      return new Tensor(scatter(data, v.cols, batch), dims);
+      const side = sideOf(v.rows);
+      const own = side ? batch.sides![side] : batch;
+      const { B } = own.dims;
+      const axis = typeof v.rows === "string" && v.rows.slice(side ? side.length + 1 : 0);
+      if (axis === "B") return new Tensor(data, [B, v.cols]);
+      if (axis === "P" || axis === "X") {
+        const keys = axis === "X" ? Object.values(batch.sides!)[0] : own;
+        return new Tensor(scatterProbabilities(data, v.cols, own, keys), [B, v.cols, own.length, keys.length]);
+      }
+      const dims = [B, own.length, ...(v.kind === "view" && v.cols === 1 ? [] : [v.cols])];
+      return new Tensor(scatter(data, v.cols, own), dims);
     };
     const all = this.session.layout.outputs;
     return Object.fromEntries(
@@ -258,7 +277,7 @@ export async function loadModel(source: ModelSource, options: LoadOptions & Modu
   const opened = await open(await openModel(source, options), options);
   const { session, done } = await loadOpened(opened, options);
   done();
-  return new Model(opened.config, session, opened.rules);
+  return new Model(opened.config, session, opened.rules, opened.architecture);
 }
 
 /** Loads what was opened, with progress over its bytes, or closes it; `done` tells that all is done. */

@@ -1,6 +1,7 @@
 import { InputError, InputTooLongError, ShapeError, TokenOutOfRangeError } from "../errors.ts";
 import type { Dims } from "../graph/graph.ts";
 import { Invisible } from "../graph/op.ts";
+import type { TensorLike } from "../tensor.ts";
 
 export type Numbers = ArrayLike<number> | ArrayLike<bigint>;
 /** Whole numbers by sequence: a tensor [B, T] (or [T]), or nested arrays whose rows may differ in length, or one sequence alone. */
@@ -17,6 +18,15 @@ export interface EncoderInputs {
   pooling_mask?: Ids;
 }
 
+/** What any model takes: text, the text that a decoder has written, pictures [B, channels, height, width], sound [B, mels, frames]. */
+export interface ModelInputs extends Partial<EncoderInputs> {
+  decoder_input_ids?: Ids;
+  decoder_attention_mask?: Ids;
+  decoder_position_ids?: Ids;
+  pixel_values?: TensorLike;
+  input_features?: TensorLike;
+}
+
 /** What a model says of its inputs. */
 export interface InputRules {
   /** How many rows the table of each input has: ids must lie below. */
@@ -27,6 +37,8 @@ export interface InputRules {
   readonly keep_holes?: boolean;
   /** Masked tokens attend evenly to every place of their padded row, so that all of these stay where the first is masked, which heads read. */
   readonly even?: boolean;
+  /** Masked tokens go even where they come first: no head reads them. */
+  readonly drop_first?: boolean;
   /** Heads of an attention, for where the probabilities of each sequence begin. */
   readonly heads: number;
 }
@@ -45,7 +57,9 @@ export interface Batch {
   /** Rows of each sequence start here; one more than there are sequences. */
   readonly offsets: Int32Array;
   /** What programs read by name. An input that is absent is a null pointer. */
-  readonly inputs: { readonly [name: string]: Int32Array | undefined };
+  readonly inputs: { readonly [name: string]: Int32Array | Float32Array | undefined };
+  /** What other sides of the graph read, whose dims and inputs are among these (sides.ts). */
+  readonly sides?: { readonly [side: string]: Batch };
 }
 
 interface Padded {
@@ -92,10 +106,11 @@ export function padded(name: string, ids: Ids): Padded {
   return { data, lengths, length };
 }
 
-/** Lays inputs out without padding. @throws InputError, ShapeError, TokenOutOfRangeError, InputTooLongError */
+/** Lays inputs out without padding; errors call them by their names after `prefix`. @throws InputError, ShapeError, TokenOutOfRangeError, InputTooLongError */
 export function layOut(
-  inputs: EncoderInputs,
-  { sizes, padded_positions: pad, keep_holes, even, heads }: InputRules,
+  inputs: Partial<EncoderInputs>,
+  { sizes, padded_positions: pad, keep_holes, even, drop_first, heads }: InputRules,
+  prefix = "",
 ): Batch {
   for (const name of Object.keys(inputs)) {
     const known = name === "attention_mask" || name === "position_ids" || name === "pooling_mask" || name in sizes;
@@ -104,15 +119,15 @@ export function layOut(
         `this model has no input ${name}; it takes ${[...Object.keys(sizes), "attention_mask"].join(", ")}`,
       );
   }
-  const ids = padded("input_ids", inputs.input_ids);
+  const ids = padded(`${prefix}input_ids`, inputs.input_ids as Ids);
   const { length } = ids;
   const B = ids.lengths.length;
   const like = (name: Exclude<keyof EncoderInputs, "input_ids">) => {
     const value = inputs[name];
     if (value === undefined) return undefined;
-    const p = padded(name, value);
+    const p = padded(prefix + name, value);
     if (p.lengths.length !== B || p.length !== length)
-      throw new ShapeError(name, [B, length], [p.lengths.length, p.length]);
+      throw new ShapeError(prefix + name, [B, length], [p.lengths.length, p.length]);
     return p.data;
   };
   const mask = like("attention_mask");
@@ -132,12 +147,14 @@ export function layOut(
     for (let t = 0; t < end; t++) {
       const visible = sees(b, t);
       // The first token stays even if masked: transformers' heads read it.
-      if (!visible && t > 0 && !keep_holes && !all) continue;
+      if (!visible && (t > 0 || drop_first) && !keep_holes && !all) continue;
       if (rows.length - offsets[b] !== t) moved = true;
       if (!visible) hidden = true;
       rows.push(b * length + t);
     }
     offsets[b + 1] = rows.length;
+    if (drop_first && rows.length === offsets[b])
+      throw new InputError(`${prefix}input_ids[${b}] has no token that counts`);
   }
   // Loops: Int32Array.from calls an iterator for each number, which is most of a short run's host time.
   const pick = (of: (place: number) => number) => {
@@ -148,7 +165,7 @@ export function layOut(
   const inRange = (name: string, values: Int32Array) => {
     const size = sizes[name];
     values.forEach((id, i) => {
-      if (id < 0 || id >= size) throw new TokenOutOfRangeError(rows[i], id, size, name);
+      if (id < 0 || id >= size) throw new TokenOutOfRangeError(rows[i], id, size, prefix + name);
     });
     return values;
   };
@@ -219,18 +236,23 @@ export function scatter(rows: Float32Array, cols: number, { rows: places, dims: 
   return out;
 }
 
-/** Probabilities [head][query][key] of each sequence, put into [B, heads, length, length]; masked keys and rows are zeros. */
+/** Probabilities [head][query][key] of each sequence, put into [B, heads, length, length of keys]; masked keys and rows are zeros. */
 export function scatterProbabilities(
   from: Float32Array,
   heads: number,
-  { rows, offsets, dims: { B }, length }: Batch,
+  queries: Batch,
+  keys: Batch = queries,
 ): Float32Array {
-  const out = new Float32Array(B * heads * length * length);
+  const { B } = queries.dims;
+  const out = new Float32Array(B * heads * queries.length * keys.length);
+  const columns = ({ rows, offsets, length }: Batch, b: number) =>
+    rows.subarray(offsets[b], offsets[b + 1]).map((place) => place % length);
   let at = 0;
   for (let b = 0; b < B; b++) {
-    const columns = rows.subarray(offsets[b], offsets[b + 1]).map((place) => place % length);
+    const [all, seen] = [columns(queries, b), columns(keys, b)];
     for (let h = 0; h < heads; h++) {
-      for (const q of columns) for (const k of columns) out[((b * heads + h) * length + q) * length + k] = from[at++];
+      for (const q of all)
+        for (const k of seen) out[((b * heads + h) * queries.length + q) * keys.length + k] = from[at++];
     }
   }
   return out;

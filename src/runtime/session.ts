@@ -4,13 +4,13 @@ import type { Packed } from "../format/packed.ts";
 import type { StreamOptions } from "../format/safetensors.ts";
 import { base, type Fused, fuse, type Outputs, stateless } from "../graph/fuse.ts";
 import { cached, type Dims, type Node, type Value } from "../graph/graph.ts";
-import { type Bound, bytesOf, Program } from "../graph/lower.ts";
+import { type Bound, bytesOf, Program, size } from "../graph/lower.ts";
 import { align } from "../graph/plan.ts";
 import { BASE, type Block, Engine, type EngineOptions } from "./engine.ts";
 import { Memory } from "./memory.ts";
 import { PROBE, probe } from "./probe.ts";
 import type { Profiled } from "./profile.ts";
-import { State } from "./state.ts";
+import { type SideRows, State } from "./state.ts";
 import { type WeightDtype, Weights } from "./weights.ts";
 
 export type { Profiled } from "./profile.ts";
@@ -157,17 +157,16 @@ export class Session {
       }
       await this.#execute(bound, options.signal, options.profile);
       const copy = (v: Value) => {
-        const rows = typeof v.rows === "number" ? v.rows : dims[v.rows];
-        return engine.memory.read(bound.address(v), rows, v.cols, bound.ld(v));
+        return engine.memory.read(bound.address(v), size(dims, v.rows), v.cols, bound.ld(v));
       };
       return read(layout.values(names, state && layout.stateful), copy);
     }, options.signal);
   }
 
-  /** Memory for `rows` rows of what the model keeps of tokens: keys and values. @throws MemoryLimitError */
-  state(rows: number, signal?: AbortSignal): Promise<State> {
+  /** Memory for `rows` rows of what the model keeps of tokens: keys and values; of another side's so many as `sides` says. @throws MemoryLimitError */
+  state(rows: number, signal?: AbortSignal, sides: SideRows = {}): Promise<State> {
     const { engine, layout } = this;
-    return engine.enqueue(() => new State(engine, layout.stateful.nodes.filter(cached), rows), signal);
+    return engine.enqueue(() => new State(engine, layout.stateful.nodes.filter(cached), rows, sides), signal);
   }
 
   async #execute(bound: Bound, signal?: AbortSignal, profile?: (steps: Profiled[]) => void): Promise<void> {
