@@ -1,12 +1,13 @@
 import { FormatError, InputError } from "../errors.ts";
 import { Aligned } from "./tokenizer/aligned.ts";
-import { cleaned, type Decoder, decoder } from "./tokenizer/decoder.ts";
+import { cleaned, type Decoder, decoder, decoderSteps } from "./tokenizer/decoder.ts";
 import { type Model, model } from "./tokenizer/model.ts";
 import { type Normalizer, normalizer } from "./tokenizer/normalizer.ts";
 import { anyOf, isId, malformed, type Part, passSpace, WORD } from "./tokenizer/part.ts";
 import { type PostProcessor, postProcessor, type Row, type Slot, trimmed } from "./tokenizer/postProcessor.ts";
 import { open, type Prepared, type Vocab } from "./tokenizer/prepared.ts";
 import { type PreTokenizer, preTokenizer } from "./tokenizer/preTokenizer.ts";
+import { type DecodeOptions, TextStream } from "./tokenizer/stream.ts";
 
 /** What a text, or a pair of texts, becomes. Each list has one entry per token. */
 export interface Encoding {
@@ -127,6 +128,9 @@ export class Tokenizer {
   readonly #split: PreTokenizer;
   readonly #post: PostProcessor;
   readonly #decode: Decoder;
+  /** Whether tokens stand for bytes, a run of which becomes text together; whether decoding takes characters off a text's end. */
+  readonly byte_fallback: boolean;
+  readonly strips: boolean;
   /** Added tokens as they stand in the text (0) and in the normalised text (1), and what finds them. */
   readonly #added: readonly (readonly [tokens: Map<string, AddedToken>, pattern: RegExp | undefined])[];
   /** The ids of all added tokens, and how they are written. */
@@ -170,6 +174,9 @@ export class Tokenizer {
     this.#model = model(prepared);
     this.#post = postProcessor(post_processor);
     this.#decode = decoder(decode);
+    const steps = decoderSteps(decode);
+    this.byte_fallback = steps.some(({ type }) => type === "ByteFallback");
+    this.strips = steps.some(({ type, stop }) => type === "Strip" && Boolean(stop));
     const added_tokens = [...((json.added_tokens ?? []) as AddedToken[])];
 
     const idOf = (token?: string) =>
@@ -262,18 +269,24 @@ export class Tokenizer {
   }
 
   /** The text of ids; those without a token are left out. `clean_up_tokenization_spaces` is false unless tokenizer_config.json sets it. */
-  decode(
-    ids: Iterable<number>,
-    {
-      skip_special_tokens = false,
-      clean_up_tokenization_spaces = this.#config.clean_up_tokenization_spaces === true,
-    } = {},
-  ): string {
+  decode(ids: Iterable<number>, { skip_special_tokens = false, ...options }: DecodeOptions = {}): string {
     const tokens = Array.from(ids, (id) =>
       skip_special_tokens && this.#special.has(id) ? "" : (this.token(id) ?? ""),
     );
     const text = this.#decode(tokens.filter(Boolean)).join("");
-    return clean_up_tokenization_spaces ? cleaned(text) : text;
+    return this.cleans(options) ? cleaned(text) : text;
+  }
+
+  /** Whether `decode` with these options cleans spaces up. */
+  cleans({
+    clean_up_tokenization_spaces = this.#config.clean_up_tokenization_spaces === true,
+  }: DecodeOptions): boolean {
+    return clean_up_tokenization_spaces;
+  }
+
+  /** Text of ids that come one by one. Joined, it is what `decode` gives for all of them; no character is ever split. */
+  stream(options?: DecodeOptions): TextStream {
+    return new TextStream(this, options);
   }
 
   /** Makes tokens of a text: pass 0 takes out added tokens, pass 1 those in the normalised text, pass 2 splits and cuts the rest. */

@@ -61,9 +61,10 @@ export function stateless({ nodes, outputs }: Fused): Fused {
     if (cached(node)) return node.inputs.x!;
     const { inputs } = node;
     // Another side's keys lie where the host says, kept or not.
-    const made = inputs.k_ends && inputs.q!.rows === inputs.k!.rows
-      ? { ...node, inputs: { ...inputs, k_offsets: inputs.q_offsets, k_ends: undefined } }
-      : node;
+    const made =
+      inputs.k_ends && inputs.q!.rows === inputs.k!.rows
+        ? { ...node, inputs: { ...inputs, k_offsets: inputs.q_offsets, k_ends: undefined } }
+        : node;
     out.add(made);
     return made;
   });

@@ -1,28 +1,29 @@
 import type { Config } from "../format/config.ts";
+import type { Generator } from "../generate/loop.ts";
 import type { Outputs } from "../graph/fuse.ts";
 import type { Graph, Value } from "../graph/graph.ts";
 import type { Batch, InputRules, ModelInputs } from "../runtime/batch.ts";
 
 /** What a checkpoint was trained to do, as the class names in `architectures` say it: BertFor… */
-export type Head = "MaskedLM" | "CausalLM" | "SequenceClassification" | "TokenClassification" | "QuestionAnswering" | "ConditionalGeneration";
+export type Head =
+  | "MaskedLM"
+  | "CausalLM"
+  | "SequenceClassification"
+  | "TokenClassification"
+  | "QuestionAnswering"
+  | "ConditionalGeneration";
 
 /** What a model gives before any head, by the names that transformers has for it. */
 export interface Body {
   readonly last_hidden_state: Value;
   readonly pooler_output?: Value;
+  readonly hidden_states?: readonly Value[];
+  readonly attentions?: readonly Value[];
   /**
    * hidden_states: the input of each layer, and the last one's output. attentions: probabilities of each layer's attention. Of a decoder
    * with an encoder: those of each, decoder_… and encoder_…, encoder_last_hidden_state and cross_attentions.
    */
   readonly [output: string]: Value | readonly Value[] | undefined;
-}
-
-/** A model whose decoder reads what an encoder gives: how its sides are laid out. */
-export interface EncoderDecoder {
-  /** What its encoder reads, as a batch of its own. */
-  encode(inputs: ModelInputs, config: Config): Batch;
-  /** What the ids of its decoder may be. */
-  decoder(config: Config): InputRules;
 }
 
 /** A model family: how its config and tensors become a graph. */
@@ -39,7 +40,8 @@ export interface Architecture {
   readonly causal?: boolean;
   /** Lays out what `forward` takes, where that is not text alone. */
   layOut?(inputs: ModelInputs, config: Config): Batch;
-  readonly encoderDecoder?: EncoderDecoder;
+  /** How its generation begins, where that is not with `input_ids` alone. */
+  readonly prompt?: Generator["prompt"];
   /** Tensors that checkpoints of this family may hold without use, besides heads and position buffers. */
   readonly ignore?: RegExp;
 }

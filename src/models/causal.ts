@@ -114,14 +114,14 @@ export function languageHead(
   config: Config,
   x: Value,
   at: string,
-  { words = `${at}embed_tokens`, own = "lm_head" } = {},
+  { words = `${at}embed_tokens`, own = "lm_head", bias = "" } = {},
 ): Outputs {
   const vocab_size = config.int("vocab_size");
   const tied = config.bool("tie_word_embeddings", !g.has(`${own}.weight`));
   const weight = g.weight(`${tied ? words : own}.weight`, [vocab_size, x.cols]);
   const cap = config.number("final_logit_softcapping", { default: 0 });
   const project = (x: Value) => {
-    const logits = g.linear(x, weight);
+    const logits = g.linear(x, weight, g.has(bias) ? g.weight(bias, [1, vocab_size]) : undefined);
     return cap ? g.softcap(logits, cap) : logits;
   };
   return { logits: project(x), next_logits: project(g.embed(g.input("last_rows", "B"), x)) };

@@ -5,6 +5,9 @@ import { openModel } from "../format/open.ts";
 import type { Packed } from "../format/packed.ts";
 import { brief, readJson } from "../format/read.ts";
 import type { ModelFolder, ModelSource, SourceOptions } from "../format/source.ts";
+import type { Generator } from "../generate/loop.ts";
+import type { GenerateOptions } from "../generate/options.ts";
+import type { GenerateInputs } from "../generate/prompt.ts";
 import type { Outputs } from "../graph/fuse.ts";
 import { type Dims, Graph, type Shapes, sideOf, type Value } from "../graph/graph.ts";
 import { whole } from "../options.ts";
@@ -20,7 +23,6 @@ import { BASE, type EngineOptions } from "../runtime/engine.ts";
 import { Layout, type MemoryPlan, type Profiled, Session } from "../runtime/session.ts";
 import { isDtype, type WeightDtype } from "../runtime/weights.ts";
 import { Tensor } from "../tensor.ts";
-import type { GenerateInputs, GenerateOptions } from "./generate.ts";
 import type { Architecture } from "./architecture.ts";
 import { architectureOf } from "./registry.ts";
 
@@ -177,7 +179,7 @@ export class Model {
     readonly config: Config,
     readonly session: Session,
     readonly rules: InputRules,
-    readonly architecture: Architecture,
+    readonly architecture: Pick<Architecture, "layOut" | "prompt"> = {},
   ) {
     this.outputs = Object.keys(session.layout.outputs);
   }
@@ -197,12 +199,16 @@ export class Model {
     });
   }
 
+  get prompt(): Generator["prompt"] {
+    return this.architecture.prompt;
+  }
+
   /**
    * Goes on with each sequence: the prompts and what follows them. Greedy, or as `options` and the checkpoint's
    * generation_config.json say. @throws as forward
    */
   async generate(inputs: GenerateInputs, options: GenerateOptions = {}): Promise<number[][]> {
-    return (await import("./generate.ts")).generate(this, inputs, options);
+    return (await import("../generate/loop.ts")).generate(this, inputs, options);
   }
 
   /** Runs the model once and says what each op cost: a run range by range. */

@@ -8,6 +8,7 @@ const roberta = async () => (await import("./roberta.ts")).roberta;
 /** Model families by `model_type`: each a module of its own, imported when a checkpoint of it is loaded. */
 const ARCHITECTURES: { readonly [model_type: string]: () => Promise<Architecture> } = {
   albert: async () => (await import("./albert.ts")).albert,
+  bart: async () => (await import("./bart.ts")).bart,
   bert: async () => (await import("./bert.ts")).bert,
   camembert: roberta,
   "deberta-v2": async () => (await import("./debertaV2.ts")).debertaV2,

@@ -33,6 +33,8 @@ export interface InputRules {
   readonly sizes: { readonly [input: string]: number };
   /** Positions count the tokens that are not this id, from this number + 1 on (RoBERTa); else they count all, from 0 on. */
   readonly padded_positions?: number;
+  /** Positions count from this number on (BART); else from 0. */
+  readonly first_position?: number;
   /** Rows within the last visible one stay even if masked: the model mixes neighbours. */
   readonly keep_holes?: boolean;
   /** Masked tokens attend evenly to every place of their padded row, so that all of these stay where the first is masked, which heads read. */
@@ -43,9 +45,15 @@ export interface InputRules {
   readonly heads: number;
 }
 
+/** The position of a sequence's first token. */
+export const firstPosition = ({ padded_positions: pad, first_position = 0 }: Positions): number =>
+  pad === undefined ? first_position : pad + 1;
+
 /** Most tokens that a sequence may have: Infinity where positions are not looked up in a table. */
-export const positionsOf = ({ sizes, padded_positions: pad }: Pick<InputRules, "sizes" | "padded_positions">): number =>
-  (sizes.position_ids ?? Number.POSITIVE_INFINITY) - (pad === undefined ? 0 : pad + 1);
+export const positionsOf = (rules: Positions): number =>
+  (rules.sizes.position_ids ?? Number.POSITIVE_INFINITY) - firstPosition(rules);
+
+type Positions = Pick<InputRules, "sizes" | "padded_positions" | "first_position">;
 
 /** Sequences laid end to end without padding, and the way back to the padded form. */
 export interface Batch {
@@ -107,11 +115,8 @@ export function padded(name: string, ids: Ids): Padded {
 }
 
 /** Lays inputs out without padding; errors call them by their names after `prefix`. @throws InputError, ShapeError, TokenOutOfRangeError, InputTooLongError */
-export function layOut(
-  inputs: Partial<EncoderInputs>,
-  { sizes, padded_positions: pad, keep_holes, even, drop_first, heads }: InputRules,
-  prefix = "",
-): Batch {
+export function layOut(inputs: Partial<EncoderInputs>, rules: InputRules, prefix = ""): Batch {
+  const { sizes, padded_positions: pad, first_position, keep_holes, even, drop_first, heads } = rules;
   for (const name of Object.keys(inputs)) {
     const known = name === "attention_mask" || name === "position_ids" || name === "pooling_mask" || name in sizes;
     if (!known && inputs[name as keyof EncoderInputs] !== undefined)
@@ -178,11 +183,10 @@ export function layOut(
       for (let t = b * length; t < (b + 1) * length; t++) counted[t] = ids.data[t] === pad ? pad : pad + ++n;
     position_ids = pick((place) => counted[place]);
   }
-  position_ids ??= column;
+  position_ids ??= first_position ? column.map((c) => c + first_position) : column;
   if (sizes.position_ids) {
     const most = position_ids.reduce((a, v) => Math.max(a, v), 0);
-    if (most >= sizes.position_ids && !given)
-      throw new InputTooLongError(length, positionsOf({ sizes, padded_positions: pad }));
+    if (most >= sizes.position_ids && !given) throw new InputTooLongError(length, positionsOf(rules));
     inRange("position_ids", position_ids);
   }
   const lengths = Array.from({ length: B }, (_, b) => offsets[b + 1] - offsets[b]);

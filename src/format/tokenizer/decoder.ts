@@ -1,4 +1,4 @@
-import { BYTES, build, compile, need, utf8 } from "./part.ts";
+import { BYTES, build, compile, need, type Part, utf8 } from "./part.ts";
 
 /** Makes text of tokens; the text is all strings that come out in a row. */
 export type Decoder = (tokens: string[]) => string[];
@@ -19,6 +19,12 @@ function spelled(bytes: number[]): string[] {
     return bytes.map(() => "\ufffd");
   }
 }
+
+/** The steps of a decoder, in order. */
+export const decoderSteps = (part: unknown): readonly Part[] => {
+  const one = (part ?? {}) as Part;
+  return one.type === "Sequence" ? (one.decoders as unknown[]).flatMap(decoderSteps) : [one];
+};
 
 /** Builds a decoder, which does what that of the `tokenizers` crate does. @throws FormatError if its type is not supported or a field is not right. */
 export function decoder(part: unknown): Decoder {
