@@ -161,9 +161,11 @@ export interface Shape {
   length: number;
 }
 
-function dimsOf({ batch = 1, length }: Shape): Dims {
+/** Of a decoder with an encoder, both sides are of this length. */
+export function dimsOf({ batch = 1, length }: Shape): Dims {
   for (const [name, n] of Object.entries({ batch, length })) whole(name, n);
-  return { T: batch * length, B: batch, P: batch * length * length, S: 0, R: 0 };
+  const [T, B, P] = [batch * length, batch, batch * length * length];
+  return { T, B, P, X: P, S: 0, R: 0, "encoder.T": T, "encoder.B": B, "encoder.P": P };
 }
 
 /** The outputs that a model computes when it is not told which: all but those that are kept for looking inside, and what generation asks for. */
