@@ -1,5 +1,6 @@
 import { FormatError, InputError } from "../errors.ts";
 import { Aligned } from "./tokenizer/aligned.ts";
+import type { ChatTemplateOptions, ChatTemplates, Message } from "./tokenizer/chat.ts";
 import { cleaned, type Decoder, decoder, decoderSteps } from "./tokenizer/decoder.ts";
 import { type Model, model } from "./tokenizer/model.ts";
 import { type Normalizer, normalizer } from "./tokenizer/normalizer.ts";
@@ -275,6 +276,27 @@ export class Tokenizer {
     );
     const text = this.#decode(tokens.filter(Boolean)).join("");
     return this.cleans(options) ? cleaned(text) : text;
+  }
+
+  /** Whether the folder has a template for conversations. */
+  get has_chat_template(): boolean {
+    return Boolean(this.#config.chat_template);
+  }
+
+  /**
+   * The prompt of a conversation: its ids, or with `tokenize: false` its text. The template is the folder's (Jinja), or `chat_template`.
+   * @throws InputError if there is none, or it refuses the conversation
+   */
+  async apply_chat_template<T extends boolean = true>(
+    messages: readonly Message[],
+    { tokenize, ...options }: Omit<ChatTemplateOptions, "tokenize"> & { tokenize?: T } = {},
+  ): Promise<T extends false ? string : number[]> {
+    const { renderChat } = await import("./tokenizer/chat.ts");
+    const named = SPECIAL.map((name) => [`${name}_token`, this[`${name}_token` as "bos_token"]]);
+    const special = Object.fromEntries(named.filter(([, token]) => token !== undefined));
+    const text = renderChat(messages, this.#config.chat_template as ChatTemplates | undefined, special, options);
+    if (tokenize === false) return text as never;
+    return this.encode(text, { add_special_tokens: false }).input_ids as never;
   }
 
   /** Whether `decode` with these options cleans spaces up. */

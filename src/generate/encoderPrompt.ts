@@ -1,6 +1,7 @@
 import { InputError } from "../errors.ts";
 import type { Config } from "../format/config.ts";
 import { type Batch, type Ids, type InputRules, type ModelInputs, padded } from "../runtime/batch.ts";
+import type { SideRows } from "../runtime/kept.ts";
 import { withSide } from "../runtime/sides.ts";
 import type { Prompt, Row } from "./decoding.ts";
 import { type GenerateInputs, textPrompt } from "./prompt.ts";
@@ -30,19 +31,19 @@ export function encoderPrompt(encode: Encode) {
     const ids = source.input_ids && padded("input_ids", source.input_ids);
     const { T } = batch.dims;
     const first = withSide(NOTHING, ENCODER, batch);
-    const cache_rows = Int32Array.from({ length: T }, (_, i) => i);
     return {
       kept: { [ENCODER]: T },
       sequences: sequences.map((s, b) => ({
         ...s,
         encoder_ids: ids && Array.from(ids.data.subarray(b * ids.length, b * ids.length + ids.lengths[b])),
       })),
-      more(rows: readonly Row[]) {
+      more(rows: readonly Row[], { [ENCODER]: at }: SideRows, run: boolean) {
         const cross = {
-          cross_offsets: Int32Array.from([...rows.map((r) => batch.offsets[r.source]), 0]),
-          cross_ends: Int32Array.from([...rows.map((r) => batch.offsets[r.source + 1]), 0]),
+          cross_offsets: Int32Array.from([...rows.map((r) => at + batch.offsets[r.source]), 0]),
+          cross_ends: Int32Array.from([...rows.map((r) => at + batch.offsets[r.source + 1]), 0]),
         };
-        if (rows.some((r) => r.past)) return { inputs: cross };
+        if (!run) return { inputs: cross };
+        const cache_rows = Int32Array.from({ length: T }, (_, i) => at + i);
         return { dims: first.dims, inputs: { ...first.inputs, [`${ENCODER}_cache_rows`]: cache_rows, ...cross } };
       },
     };

@@ -2,7 +2,7 @@ import { FormatError, ShapeError, UnsupportedOptionError } from "../errors.ts";
 import { Activation, Binary, Op, type Pooling, Unbounded } from "./op.ts";
 
 /** What of a side is counted: T rows, B sequences, P attention probabilities of one layer, X those of its queries over another side's keys,
- * S rows of keys where they are not the queries', R floats of a mask. */
+ * S rows of keys where they are not the queries', R floats of a mask or rows of another input that is as long as the host says. */
 type Axis = "T" | "B" | "P" | "S" | "R" | "X";
 /** A size known now, or the name of one known when inputs come: of the graph's own side, or of another (`encoder.T`). */
 export type Dim = number | Axis | `${string}.${Axis}`;
@@ -148,12 +148,18 @@ export class Graph {
     const shape = known ? undefined : this.shapes.get(name)?.shape;
     if (shape && (shape.length !== dims.length || shape.some((d, i) => d !== dims[i])))
       throw new ShapeError(name, dims, shape);
-    const matrix =
-      dims.length === 1
-        ? [1, dims[0]]
-        : transposed
-          ? [dims[1], dims[0]]
-          : [dims[0], dims.slice(1).reduce((a, b) => a * b, 1)];
+    // Tables and single rows of vision models begin with axes of size 1.
+    const axes = dims.slice(
+      Math.max(
+        0,
+        Math.min(
+          dims.length - 2,
+          dims.findIndex((d) => d !== 1),
+        ),
+      ),
+    );
+    const [first, ...rest] = axes.length < 2 ? [1, ...axes] : axes;
+    const matrix = transposed ? [rest[0], first] : [first, rest.reduce((a, b) => a * b, 1)];
     if (known && (known.rows !== matrix[0] || known.cols !== matrix[1]))
       throw new FormatError(name, "is used in two shapes");
     const weight: Weight = known ?? {
@@ -162,10 +168,18 @@ export class Graph {
       rows: matrix[0],
       cols: matrix[1],
       transposed,
-      kernel: dims[2] ?? 1,
+      kernel: axes.length === 3 ? axes[2] : 1,
     };
     if (!known) this.#weights.set(name, weight);
     return weight;
+  }
+
+  /** Rows of weights one under the other; a number stands for so many rows of zeros. */
+  stack(parts: readonly (Weight | number)[], cols: number): Stack {
+    const all = parts.map((p) =>
+      typeof p === "number" ? { weight: undefined, size: p } : { weight: p, size: p.rows },
+    );
+    return { kind: "stack", parts: all, rows: all.reduce((n, p) => n + p.size, 0), cols };
   }
 
   constant(data: Float32Array | Int32Array, rows = 1): Constant {
@@ -214,9 +228,14 @@ export class Graph {
     return this.node(Op.unary, x.rows, x.cols, { x }, { kind: Activation.softcap, eps: cap });
   }
 
-  /** Rows of x, which a run with a state writes there beside those of earlier runs: what `attention` reads as keys or values. */
-  cache(x: Value): Node {
-    return this.node(Op.scatter, x.rows, x.cols, { x, index: this.input("cache_rows", x.rows) });
+  /**
+   * Rows of x, which a run with a state writes there beside those of earlier runs: what `attention` reads as keys or values. `left` of
+   * that attention, where it has one, lets the state forget what no later query sees.
+   */
+  cache(x: Value, left = Unbounded.value): Node {
+    const window = left < Unbounded.value ? left + 1 : 0;
+    const index = this.input(`cache_rows${windowed(window)}`, x.rows);
+    return this.node(Op.scatter, x.rows, x.cols, { x, index }, { window });
   }
 
   activation(x: Value, kind: Activation): Value {
@@ -281,7 +300,9 @@ export class Graph {
     const cross = sideOf(q.rows) !== sideOf(k.rows);
     const placed = !o.k_offsets && !cross;
     const q_offsets = this.input("offsets", B);
-    const kept = (name: string) => (cross ? this.input(`cross_${name}`, B) : this.input(`k_${name}`, B));
+    // Rows of a state, or of another side, lie where the layout for them says.
+    const suffix = cached(k) ? windowed((k as Node).attrs.window) : "";
+    const where = (name: string) => this.input(`${cross ? "cross" : "k"}_${name}${suffix}`, B);
     const out = this.node(
       Op.attention,
       q.rows,
@@ -291,8 +312,8 @@ export class Graph {
         k,
         v,
         q_offsets,
-        k_offsets: o.k_offsets ?? (cross || cached(k) ? kept("offsets") : q_offsets),
-        k_ends: cached(k) ? kept("ends") : undefined,
+        k_offsets: o.k_offsets ?? (cross || cached(k) ? where("offsets") : q_offsets),
+        k_ends: cached(k) ? where("ends") : undefined,
         mask: o.mask,
         bias: o.bias,
         slopes: o.slopes,
@@ -350,6 +371,13 @@ export class Graph {
     return this.node(Op.matmul, x.rows, heads * ld, { a: x, b }, { heads });
   }
 
+  /** x · table: for each row of x a sum of the table's rows, weighted. The table stays f32. */
+  mix(x: Value, table: Value): Node {
+    if (x.cols !== table.rows) throw new ShapeError("mix", [x.cols, table.cols], [table.rows as number, table.cols]);
+    const b = this.node(Op.copy, table.rows, table.cols, { x: table }, { panels: 1 });
+    return this.node(Op.matmul, x.rows, table.cols, { a: x, b });
+  }
+
   /** The k largest of each row, best first: k values, and from column cols / 2 on where they stand (i32). */
   topK(x: Value, k: number): Node {
     return this.node(Op.top_k, x.rows, 2 * pad(k), { x }, { k });
@@ -366,6 +394,9 @@ export class Graph {
 export function pad(cols: number): number {
   return (cols + 7) & ~7;
 }
+
+/** What names of inputs that tell where rows of a state lie end in: layers that see a window keep other rows than those that see all. */
+export const windowed = (window: number): string => (window ? `_${window}` : "");
 
 /** Whether a run with a state keeps this value. */
 export const cached = (v: Value): boolean => v.kind === "node" && v.op === Op.scatter;

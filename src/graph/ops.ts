@@ -214,6 +214,15 @@ export const ops: { readonly [op: number]: OpInfo } = {
   [Op.softmax]: unary,
   [Op.copy]: {
     emit(n, p) {
+      // Eight columns of all rows are a panel of what matmul reads.
+      if (n.attrs.panels)
+        return each(Math.ceil(n.cols / 8), (i) => ({
+          [Head.out]: p.at(n) + i * p.size(n.rows) * 32,
+          [Unary.x]: p.at(n.inputs.x) + i * 32,
+          [Unary.cols]: 8,
+          [Unary.ldo]: 8,
+          [Unary.ldx]: p.ld(n.inputs.x),
+        }));
       let column = 0;
       return Object.values(n.inputs).map((x) => {
         const out = p.at(n) + column * 4;

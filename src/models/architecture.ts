@@ -11,7 +11,10 @@ export type Head =
   | "SequenceClassification"
   | "TokenClassification"
   | "QuestionAnswering"
-  | "ConditionalGeneration";
+  | "ConditionalGeneration"
+  | "ImageClassification"
+  | "ImageClassificationWithTeacher"
+  | "AudioClassification";
 
 /** What a model gives before any head, by the names that transformers has for it. */
 export interface Body {

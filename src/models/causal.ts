@@ -66,7 +66,6 @@ function body(g: Graph, config: Config, at: string, family: Family): Body {
   const names = NORMS[family.norms ?? "before"];
   const given = config.strings("layer_types", LAYER_TYPES);
   const type = (i: number) => given[i] ?? family.layer_type?.(config, i) ?? "full_attention";
-  const window = () => ({ left: config.int("sliding_window") - 1 });
   const tables = new Map<LayerType, Value>();
   const table = (type: LayerType) => {
     const made = tables.get(type) ?? rotaryTable(g, config.rope(type), head_dim, config);
@@ -87,11 +86,12 @@ function body(g: Graph, config: Config, at: string, family: Family): Body {
       ["k", kv_heads],
     ].map(([name, n]) => g.rotary(normed(name as string, project(name as string, +n), +n), table(type(i)), +n));
     const v = project("v", kv_heads);
-    const { out, probabilities } = g.attention(q, g.cache(k), g.cache(v), {
+    const left = type(i) === "sliding_attention" ? config.int("sliding_window") - 1 : undefined;
+    const { out, probabilities } = g.attention(q, g.cache(k, left), g.cache(v, left), {
       heads,
       kv_heads,
       right: 0,
-      ...(type(i) === "sliding_attention" && window()),
+      left,
       ...family.attention?.(config),
     });
     const attended = linear(g, `${layer}self_attn.o_proj`, out, hidden_size, output_bias);

@@ -8,10 +8,13 @@ const roberta = async () => (await import("./roberta.ts")).roberta;
 /** Model families by `model_type`: each a module of its own, imported when a checkpoint of it is loaded. */
 const ARCHITECTURES: { readonly [model_type: string]: () => Promise<Architecture> } = {
   albert: async () => (await import("./albert.ts")).albert,
+  "audio-spectrogram-transformer": async () => (await import("./audioSpectrogram.ts")).audioSpectrogram,
   bart: async () => (await import("./bart.ts")).bart,
   bert: async () => (await import("./bert.ts")).bert,
   camembert: roberta,
   "deberta-v2": async () => (await import("./debertaV2.ts")).debertaV2,
+  deit: async () => (await import("./deit.ts")).deit,
+  dinov2: async () => (await import("./dinov2.ts")).dinov2,
   distilbert: async () => (await import("./distilbert.ts")).distilbert,
   electra: async () => (await import("./electra.ts")).electra,
   gemma: async () => (await import("./gemma.ts")).gemma,
@@ -26,6 +29,8 @@ const ARCHITECTURES: { readonly [model_type: string]: () => Promise<Architecture
   qwen2: async () => (await import("./qwen.ts")).qwen2,
   qwen3: async () => (await import("./qwen.ts")).qwen3,
   roberta,
+  sasrec: async () => (await import("./sasrec.ts")).sasrec,
+  vit: async () => (await import("./vit.ts")).vit,
   "xlm-roberta": roberta,
 };
 

@@ -18,13 +18,19 @@ export interface EncoderInputs {
   pooling_mask?: Ids;
 }
 
-/** What any model takes: text, the text that a decoder has written, pictures [B, channels, height, width], sound [B, mels, frames]. */
+/** What any model takes: text, what a decoder has written so far, pictures, sound. */
 export interface ModelInputs extends Partial<EncoderInputs> {
   decoder_input_ids?: Ids;
   decoder_attention_mask?: Ids;
   decoder_position_ids?: Ids;
+  /** Images [B, channels, height, width], as `ImageProcessor` makes them. */
   pixel_values?: TensorLike;
+  /** Spectrograms [B, time, frequency]. */
+  input_values?: TensorLike;
+  /** Log-mel spectrograms [B, mels, frames]. */
   input_features?: TensorLike;
+  /** Images of another size than the model was trained with are allowed: its table of positions is interpolated. */
+  interpolate_pos_encoding?: boolean;
 }
 
 /** What a model says of its inputs. */
@@ -35,6 +41,8 @@ export interface InputRules {
   readonly padded_positions?: number;
   /** Positions count from this number on (BART); else from 0. */
   readonly first_position?: number;
+  /** With `padded_positions`: those that are this id have no position of their own, but are counted (SASRec). */
+  readonly padding_counts?: boolean;
   /** Rows within the last visible one stay even if masked: the model mixes neighbours. */
   readonly keep_holes?: boolean;
   /** Masked tokens attend evenly to every place of their padded row, so that all of these stay where the first is masked, which heads read. */
@@ -116,7 +124,7 @@ export function padded(name: string, ids: Ids): Padded {
 
 /** Lays inputs out without padding; errors call them by their names after `prefix`. @throws InputError, ShapeError, TokenOutOfRangeError, InputTooLongError */
 export function layOut(inputs: Partial<EncoderInputs>, rules: InputRules, prefix = ""): Batch {
-  const { sizes, padded_positions: pad, first_position, keep_holes, even, drop_first, heads } = rules;
+  const { sizes, padded_positions: pad, padding_counts, first_position, keep_holes, even, drop_first, heads } = rules;
   for (const name of Object.keys(inputs)) {
     const known = name === "attention_mask" || name === "position_ids" || name === "pooling_mask" || name in sizes;
     if (!known && inputs[name as keyof EncoderInputs] !== undefined)
@@ -180,7 +188,11 @@ export function layOut(inputs: Partial<EncoderInputs>, rules: InputRules, prefix
     // arXiv:1907.11692's implementation: counted over the padded row, whatever the mask says.
     const counted = new Int32Array(B * length);
     for (let b = 0, n = 0; b < B; b++, n = 0)
-      for (let t = b * length; t < (b + 1) * length; t++) counted[t] = ids.data[t] === pad ? pad : pad + ++n;
+      for (let t = b * length; t < (b + 1) * length; t++) {
+        const none = ids.data[t] === pad;
+        n += +(!none || !!padding_counts);
+        counted[t] = none ? pad : pad + n;
+      }
     position_ids = pick((place) => counted[place]);
   }
   position_ids ??= first_position ? column.map((c) => c + first_position) : column;

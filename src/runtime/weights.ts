@@ -115,11 +115,12 @@ export class Weights implements Residents {
         let first = 0;
         for (const { weight, size } of v.parts) {
           // Of a vector, floats are what rows are of a matrix.
-          if (weight) this.#land({ ...home, weight, ...(format ? { first } : { at: at + first * 4, first: 0 }) });
+          const row = format || v.rows === 1 ? rowOf(v, format) : pad(v.cols) * 4;
+          if (weight) this.#land({ ...home, weight, ...(format ? { first } : { at: at + first * row, first: 0 }) });
           // A weight that is also used by itself lies nowhere else, if its vectors are whole here.
           if (weight && !((first | size) & 7) && format === formats.get(weight))
             this.#homes.set(weight, {
-              at: at + first * rowOf(v, format),
+              at: at + first * row,
               format,
               scales: home.scales + first * Quantized.scales,
             });
