@@ -38,6 +38,14 @@ export interface Weight extends Base {
   readonly transposed: boolean;
   /** Of a convolution's [out, in, kernel], whose rows are turned to [kernel, in], as `unfold` lays out what they meet; else 1. */
   readonly kernel: number;
+  /** Its first row in the file, where it is a part of a tensor. */
+  readonly from: number;
+  /** Block i of the file's rows (of a vector's numbers), `size` each, lies at block to[i]. */
+  readonly blocks: Blocks | undefined;
+}
+export interface Blocks {
+  readonly size: number;
+  readonly to: readonly number[];
 }
 /** Numbers computed by the host when the graph is built. */
 export interface Constant extends Base {
@@ -142,24 +150,28 @@ export class Graph {
     return input;
   }
 
-  /** A tensor of the checkpoint. @throws ShapeError if its dims differ, FormatError if it is missing (see WeightsError in load). */
-  weight(name: string, dims: readonly number[], transposed = false): Weight {
-    const known = this.#weights.get(name);
+  /**
+   * A tensor of the checkpoint, or `rows` of its rows from row `from` on (a tensor of matrices: rows of its last dim), or one whose
+   * blocks of rows lie in another order than in the file. @throws ShapeError if its dims differ, FormatError if it is missing (see WeightsError in load)
+   */
+  weight(
+    name: string,
+    dims: readonly number[],
+    transposed = false,
+    { from = 0, rows, blocks }: { from?: number; rows?: number; blocks?: Blocks } = {},
+  ): Weight {
+    const key = from || rows ? `${name}[${from}]` : name;
+    const known = this.#weights.get(key);
     const shape = known ? undefined : this.shapes.get(name)?.shape;
     if (shape && (shape.length !== dims.length || shape.some((d, i) => d !== dims[i])))
       throw new ShapeError(name, dims, shape);
     // Tables and single rows of vision models begin with axes of size 1.
-    const axes = dims.slice(
-      Math.max(
-        0,
-        Math.min(
-          dims.length - 2,
-          dims.findIndex((d) => d !== 1),
-        ),
-      ),
-    );
+    const ones = dims.findIndex((d) => d !== 1);
+    const axes = dims.slice(Math.max(0, Math.min(dims.length - 2, ones)));
     const [first, ...rest] = axes.length < 2 ? [1, ...axes] : axes;
-    const matrix = transposed ? [rest[0], first] : [first, rest.reduce((a, b) => a * b, 1)];
+    const taken = rows ?? first;
+    const width = rows ? dims.at(-1)! : rest.reduce((a, b) => a * b, 1);
+    const matrix = transposed ? [width, taken] : [taken, width];
     if (known && (known.rows !== matrix[0] || known.cols !== matrix[1]))
       throw new FormatError(name, "is used in two shapes");
     const weight: Weight = known ?? {
@@ -168,9 +180,11 @@ export class Graph {
       rows: matrix[0],
       cols: matrix[1],
       transposed,
-      kernel: axes.length === 3 ? axes[2] : 1,
+      kernel: axes.length === 3 && !rows ? axes[2] : 1,
+      from,
+      blocks,
     };
-    if (!known) this.#weights.set(name, weight);
+    if (!known) this.#weights.set(key, weight);
     return weight;
   }
 

@@ -8,6 +8,7 @@ import type { Batch, InputRules, ModelInputs } from "../runtime/batch.ts";
 export type Head =
   | "MaskedLM"
   | "CausalLM"
+  | "ConditionalGeneration"
   | "SequenceClassification"
   | "TokenClassification"
   | "QuestionAnswering"

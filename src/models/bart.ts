@@ -52,7 +52,7 @@ export function bartLike(family: Family): Architecture {
       ConditionalGeneration: (g, config, { last_hidden_state }, at) =>
         languageHead(g, config, last_hidden_state, at, {
           words: words(g, at, "decoder"),
-          bias: "final_logits_bias",
+          logits_bias: "final_logits_bias",
         }),
     },
     ignore: /(^|\.)(encoder|decoder)\.embed_tokens\.weight$|^lm_head\.weight$|^final_logits_bias$/,
