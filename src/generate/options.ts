@@ -54,7 +54,7 @@ export interface GenerateOptions {
   stop_strings?: string | readonly string[];
   bos_token_id?: number;
   pad_token_id?: number;
-  decoder_start_token_id?: number | readonly number[];
+  decoder_start_token_id?: number;
   num_beams?: number;
   length_penalty?: number;
   early_stopping?: boolean | "never";
