@@ -14,6 +14,12 @@ export type { FeatureExtraction, FeatureExtractionOptions } from "./tasks/featur
 export type { Filled, FillMask, FillMaskOptions } from "./tasks/fillMask.ts";
 export { type Pipelines, pack, pipeline } from "./tasks/pipeline.ts";
 export type { Answer, QuestionAnswering, QuestionAnsweringOptions } from "./tasks/questionAnswering.ts";
+export type {
+  Recommendation,
+  RecommendationOptions,
+  RecommendationSession,
+  Recommended,
+} from "./tasks/recommendation.ts";
 export type { Document, Found, SemanticSearch } from "./tasks/semanticSearch.ts";
 export type { SentenceSimilarity } from "./tasks/sentenceSimilarity.ts";
 export type {

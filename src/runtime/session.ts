@@ -3,14 +3,13 @@ import type { Checkpoint } from "../format/checkpoint.ts";
 import type { Packed } from "../format/packed.ts";
 import type { StreamOptions } from "../format/safetensors.ts";
 import { base, type Fused, fuse, type Outputs, stateless } from "../graph/fuse.ts";
-import { cached, type Dims, type Node, type Value } from "../graph/graph.ts";
-import { type Bound, bytesOf, Program } from "../graph/lower.ts";
+import type { Dims, Node, Value } from "../graph/graph.ts";
+import { type Bound, bytesOf, type Kept, Program, size } from "../graph/lower.ts";
 import { align } from "../graph/plan.ts";
 import { BASE, type Block, Engine, type EngineOptions } from "./engine.ts";
 import { Memory } from "./memory.ts";
 import { PROBE, probe } from "./probe.ts";
 import type { Profiled } from "./profile.ts";
-import { State } from "./state.ts";
 import { type WeightDtype, Weights } from "./weights.ts";
 
 export type { Profiled } from "./profile.ts";
@@ -96,6 +95,13 @@ export class Layout {
   }
 }
 
+export interface RunOptions {
+  signal?: AbortSignal;
+  profile?: (steps: Profiled[]) => void;
+  /** Where keys and values are kept between runs. */
+  state?: Kept;
+}
+
 /** A graph with its weights in an engine, of its own unless it is given one. */
 export class Session {
   private constructor(
@@ -139,35 +145,36 @@ export class Session {
     dims: Dims,
     inputs: RunInputs,
     read: (values: Value[], copy: (v: Value) => Float32Array) => T,
-    options: { signal?: AbortSignal; profile?: (steps: Profiled[]) => void; state?: State } = {},
+    options: RunOptions = {},
   ): Promise<T> {
-    return this.engine.enqueue(async () => {
-      const { layout, engine } = this;
-      const { state } = options;
-      const program = layout.program(names, !!state);
-      engine.memory.ensure(engine.top + program.reserve(dims));
-      if (layout.weights.quantized && engine.build === "relaxed" && !engine.probed) {
-        if (engine.memory.bytes >= engine.top + PROBE) probe(engine, engine.top);
-        engine.probed = true;
-      }
-      const bound = program.bind(dims, engine.top, layout.weights, (v) => inputs[v.name] === undefined, state);
-      for (const input of program.inputs) {
-        const data = inputs[input.name];
-        if (data?.length) engine.memory.write(bound.address(input), data, input.cols, bound.ld(input));
-      }
-      await this.#execute(bound, options.signal, options.profile);
-      const copy = (v: Value) => {
-        const rows = typeof v.rows === "number" ? v.rows : dims[v.rows];
-        return engine.memory.read(bound.address(v), rows, v.cols, bound.ld(v));
-      };
-      return read(layout.values(names, state && layout.stateful), copy);
-    }, options.signal);
+    return this.engine.enqueue(() => this.perform(names, dims, inputs, read, options), options.signal);
   }
 
-  /** Memory for `rows` rows of what the model keeps of tokens: keys and values. @throws MemoryLimitError */
-  state(rows: number, signal?: AbortSignal): Promise<State> {
-    const { engine, layout } = this;
-    return engine.enqueue(() => new State(engine, layout.stateful.nodes.filter(cached), rows), signal);
+  /** `run` for within `enqueue`. */
+  async perform<T>(
+    names: readonly string[],
+    dims: Dims,
+    inputs: RunInputs,
+    read: (values: Value[], copy: (v: Value) => Float32Array) => T,
+    { signal, profile, state }: RunOptions,
+  ): Promise<T> {
+    const { layout, engine } = this;
+    const program = layout.program(names, !!state);
+    engine.memory.ensure(engine.top + program.reserve(dims));
+    if (layout.weights.quantized && engine.build === "relaxed" && !engine.probed) {
+      if (engine.memory.bytes >= engine.top + PROBE) probe(engine, engine.top);
+      engine.probed = true;
+    }
+    const bound = program.bind(dims, engine.top, layout.weights, (v) => inputs[v.name] === undefined, state);
+    for (const input of program.inputs) {
+      const data = inputs[input.name];
+      if (data?.length) engine.memory.write(bound.address(input), data, input.cols, bound.ld(input));
+    }
+    await this.#execute(bound, signal, profile);
+    const copy = (v: Value) => {
+      return engine.memory.read(bound.address(v), size(dims, v.rows), v.cols, bound.ld(v));
+    };
+    return read(layout.values(names, state && layout.stateful), copy);
   }
 
   async #execute(bound: Bound, signal?: AbortSignal, profile?: (steps: Profiled[]) => void): Promise<void> {

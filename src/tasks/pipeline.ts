@@ -4,6 +4,7 @@ import { entry } from "../options.ts";
 import type { FeatureExtraction } from "./featureExtraction.ts";
 import type { FillMask } from "./fillMask.ts";
 import type { QuestionAnswering } from "./questionAnswering.ts";
+import type { Recommendation } from "./recommendation.ts";
 import type { SemanticSearch } from "./semanticSearch.ts";
 import type { SentenceSimilarity } from "./sentenceSimilarity.ts";
 import type { TextClassification } from "./textClassification.ts";
@@ -16,6 +17,7 @@ export interface Pipelines {
   "feature-extraction": FeatureExtraction;
   "fill-mask": FillMask;
   "question-answering": QuestionAnswering;
+  recommendation: Recommendation;
   "semantic-search": SemanticSearch;
   "sentence-similarity": SentenceSimilarity;
   "text-classification": TextClassification;
@@ -31,6 +33,7 @@ const TASKS: { [T in keyof Pipelines]: () => Promise<Load<Pipelines[T]>> } = {
   "feature-extraction": async () => (await import("./featureExtraction.ts")).featureExtraction,
   "fill-mask": async () => (await import("./fillMask.ts")).fillMask,
   "question-answering": async () => (await import("./questionAnswering.ts")).questionAnswering,
+  recommendation: async () => (await import("./recommendation.ts")).recommendation,
   "semantic-search": async () => (await import("./semanticSearch.ts")).semanticSearch,
   "sentence-similarity": async () => (await import("./sentenceSimilarity.ts")).sentenceSimilarity,
   "text-classification": async () => (await import("./textClassification.ts")).textClassification,
