@@ -36,6 +36,8 @@ export interface InputRules {
   readonly padded_positions?: number;
   /** With `padded_positions`: those that are this id have no position of their own, but are counted (SASRec). */
   readonly padding_counts?: boolean;
+  /** Positions count visible tokens alone (OPT). */
+  readonly visible_positions?: boolean;
   /** Rows within the last visible one stay even if masked: the model mixes neighbours. */
   readonly keep_holes?: boolean;
   /** Masked tokens attend evenly to every place of their padded row, so that all of these stay where the first is masked, which heads read. */
@@ -108,7 +110,7 @@ export function padded(name: string, ids: Ids): Padded {
 /** Lays inputs out without padding. @throws InputError, ShapeError, TokenOutOfRangeError, InputTooLongError */
 export function layOut(
   inputs: Partial<EncoderInputs>,
-  { sizes, padded_positions: pad, padding_counts, keep_holes, even, heads }: InputRules,
+  { sizes, padded_positions: pad, padding_counts, visible_positions, keep_holes, even, heads }: InputRules,
 ): Batch {
   for (const name of Object.keys(inputs)) {
     const known = name === "attention_mask" || name === "position_ids" || name === "pooling_mask" || name in sizes;
@@ -176,6 +178,12 @@ export function layOut(
         n += +(!none || !!padding_counts);
         counted[t] = none ? pad : pad + n;
       }
+    position_ids = pick((place) => counted[place]);
+  }
+  if (!position_ids && visible_positions) {
+    const counted = new Int32Array(B * length);
+    for (let b = 0, n = 0; b < B; b++, n = 0)
+      for (let t = 0; t < length; t++) counted[b * length + t] = sees(b, t) ? n++ : 0;
     position_ids = pick((place) => counted[place]);
   }
   position_ids ??= column;
