@@ -257,6 +257,8 @@ interface LanguageHead {
   readonly words?: string;
   readonly own?: string;
   readonly bias?: boolean;
+  /** A row of the checkpoint that is added where it is there. */
+  readonly logits_bias?: string;
   /** Of the logits. */
   readonly scale?: number;
 }
@@ -270,12 +272,13 @@ export function languageHead(
   config: Config,
   x: Value,
   at: string,
-  { words = `${at}embed_tokens`, own = "lm_head", bias, scale = 1 }: LanguageHead = {},
+  { words = `${at}embed_tokens`, own = "lm_head", bias, logits_bias = "", scale = 1 }: LanguageHead = {},
 ): Outputs {
   const vocab_size = config.int("vocab_size");
   const tied = config.bool("tie_word_embeddings", !g.has(`${own}.weight`));
   const weight = g.weight(`${tied ? words : own}.weight`, [vocab_size, x.cols]);
-  const added = bias ? g.weight(`${own}.bias`, [vocab_size]) : undefined;
+  const row = g.has(logits_bias) ? g.weight(logits_bias, [1, vocab_size]) : undefined;
+  const added = bias ? g.weight(`${own}.bias`, [vocab_size]) : row;
   const cap = config.number("final_logit_softcapping", { default: 0 });
   const by = scale === 1 ? undefined : g.constant(new Float32Array(x.cols).fill(scale));
   const project = (x: Value) => {

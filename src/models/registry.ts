@@ -9,6 +9,7 @@ const roberta = async () => (await import("./roberta.ts")).roberta;
 const ARCHITECTURES: { readonly [model_type: string]: () => Promise<Architecture> } = {
   albert: async () => (await import("./albert.ts")).albert,
   "audio-spectrogram-transformer": async () => (await import("./audioSpectrogram.ts")).audioSpectrogram,
+  bart: async () => (await import("./bart.ts")).bart,
   bert: async () => (await import("./bert.ts")).bert,
   bloom: async () => (await import("./bloom.ts")).bloom,
   camembert: roberta,
