@@ -6,6 +6,7 @@
 import { InputError, InputTooLongError } from "../errors.ts";
 import type { Dims, Value } from "../graph/graph.ts";
 import { type InputRules, positionsOf } from "../runtime/batch.ts";
+import type { CacheOptions } from "../runtime/kept.ts";
 import type { Sequence } from "../runtime/sequence.ts";
 import type { RunInputs, Session } from "../runtime/session.ts";
 import { stateOf } from "../runtime/state.ts";
@@ -38,11 +39,19 @@ export interface Row {
   readonly sequence: Sequence;
 }
 
+/** Lends a sequence for a decoding and keeps it afterwards (cache.ts). */
+export interface Keeper {
+  take(session: Session, ids: readonly number[], length: number): Sequence;
+  give(): void;
+}
+
 export interface DecodingOptions {
   /** Tokens that may follow a prompt. */
   room: number;
   /** Rows that go on with the same sequence. */
   copies?: number;
+  /** What each sequence goes on from, and where it is kept afterwards. */
+  caches?: readonly Keeper[];
   signal?: AbortSignal;
 }
 
@@ -52,7 +61,7 @@ export class Decoding {
   /** Places in the state that no row uses, by source. */
   readonly #free: Sequence[][] = [];
   /** What `dispose` gives back. */
-  readonly #own: Sequence[] = [];
+  readonly #own: (() => void)[] = [];
 
   private constructor(
     readonly session: Session,
@@ -66,7 +75,7 @@ export class Decoding {
     session: Session,
     rules: InputRules,
     prompt: Prompt,
-    { room, copies = 1, signal }: DecodingOptions,
+    { room, copies = 1, caches = [], signal }: DecodingOptions,
   ): Promise<Decoding> {
     const most = positionsOf(rules);
     const decoding = new Decoding(session, rules, prompt, signal);
@@ -77,13 +86,17 @@ export class Decoding {
           if (reads.length > most) throw new InputTooLongError(reads.length, most);
           // The last token is never read.
           const length = Math.min(most, reads.length + Math.max(0, room - 1));
-          const places = Array.from({ length: copies }, () => {
-            const sequence = state.open({ length });
-            decoding.#own.push(sequence);
+          const cache = caches[source];
+          const open = (options: CacheOptions) => {
+            const sequence = state.open(options);
+            decoding.#own.push(() => sequence.close());
             return sequence;
-          });
-          const [sequence, ...free] = places;
-          decoding.rows.push({ source, ids: [...ids], next: [...reads], past: 0, sequence });
+          };
+          const sequence = cache ? cache.take(session, reads, length) : open({ length });
+          if (cache) decoding.#own.push(() => cache.give());
+          const past = sequence.length;
+          decoding.rows.push({ source, ids: [...ids], next: reads.slice(past), past, sequence });
+          const free = Array.from({ length: copies - 1 }, () => open(sequence.options));
           decoding.#free.push(free);
         }
       }, signal);
@@ -153,7 +166,7 @@ export class Decoding {
 
   dispose(): void {
     const close = () => {
-      for (const sequence of this.#own) sequence.close();
+      for (const give of this.#own.splice(0)) give();
     };
     this.session.engine.enqueue(close).catch(() => {});
   }

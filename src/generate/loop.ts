@@ -1,4 +1,4 @@
-import { UnsupportedOptionError } from "../errors.ts";
+import { InputError, UnsupportedOptionError } from "../errors.ts";
 import type { Config } from "../format/config.ts";
 import type { InputRules } from "../runtime/batch.ts";
 import type { Session } from "../runtime/session.ts";
@@ -25,7 +25,8 @@ export async function generate(
   const { max_new_tokens = 20, min_new_tokens = 0, eos_token_id, signal } = options;
   const eos = [eos_token_id ?? (config.raw.eos_token_id as number | number[] | undefined) ?? []].flat();
   const begun = prompt(inputs, rules, config, options);
-  const decoding = await Decoding.open(session, rules, begun, { room: max_new_tokens, signal });
+  const caches = cachesOf(options, begun.sequences.length);
+  const decoding = await Decoding.open(session, rules, begun, { room: max_new_tokens, caches, signal });
   try {
     const { rows } = decoding;
     for (let live: readonly Row[] = rows, made = 0; live.length && made < max_new_tokens; made++) {
@@ -42,6 +43,14 @@ export async function generate(
   } finally {
     decoding.dispose();
   }
+}
+
+/** A cache for each sequence, or none. @throws InputError */
+export function cachesOf({ cache = [] }: GenerateOptions, sequences: number) {
+  const caches = [cache].flat();
+  if (caches.length && caches.length !== sequences)
+    throw new InputError(`${caches.length} caches for ${sequences} sequences: each needs its own`);
+  return caches;
 }
 
 /** The first of the largest. */
