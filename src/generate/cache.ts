@@ -16,8 +16,6 @@ interface Decoder {
   readonly session: Session;
   readonly rules: InputRules;
   readonly config: Config;
-  /** Of models that begin otherwise than with tokens. */
-  readonly prompt?: unknown;
 }
 
 /** What a file calls itself, and what errors call it. */
@@ -144,8 +142,8 @@ function checksum(numbers: readonly number[], tensors: readonly ArrayBufferView[
 }
 
 /** @throws UnsupportedOptionError, MemoryLimitError */
-export function openCache({ session, config, prompt }: Decoder, options: CacheOptions): Promise<Cache> {
-  if (!session.layout.outputs.next_logits || prompt)
+export async function openCache({ session, config }: Decoder, options: CacheOptions): Promise<Cache> {
+  if (!session.layout.outputs.next_logits || stateOf(session).groups.some(({ side }) => side))
     throw new UnsupportedOptionError("cache", config.model_type, ["decoders with a language head"]);
   return session.engine.enqueue(() => new Cache(session, stateOf(session).open(options)));
 }

@@ -5,8 +5,9 @@
 
 import { InputError, InputTooLongError } from "../errors.ts";
 import type { Dims, Value } from "../graph/graph.ts";
-import { type InputRules, positionsOf } from "../runtime/batch.ts";
-import type { CacheOptions } from "../runtime/kept.ts";
+import { firstPosition, type InputRules, positionsOf } from "../runtime/batch.ts";
+import type { CacheOptions, SideRows } from "../runtime/kept.ts";
+import type { Range } from "../runtime/ranges.ts";
 import type { Sequence } from "../runtime/sequence.ts";
 import type { RunInputs, Session } from "../runtime/session.ts";
 import { stateOf } from "../runtime/state.ts";
@@ -21,8 +22,17 @@ export interface Prompt {
     /** What an encoder read as tokens, which some penalties look at. */
     readonly encoder_ids?: readonly number[];
   }[];
-  /** What a step reads besides the rows' own tokens, and its dims: of an encoder, where there is one, in the step in which `past` is 0. */
-  more?(rows: readonly Row[]): { readonly dims?: Partial<Dims>; readonly inputs: RunInputs };
+  /** Rows that the state keeps of other sides of the graph: of what an encoder gave. */
+  readonly kept?: SideRows;
+  /**
+   * What a step reads besides the rows' own tokens, and its dims; of an encoder, whose rows begin `at` in the state, in the `first` step, in
+   * which it runs.
+   */
+  more?(
+    rows: readonly Row[],
+    at: SideRows,
+    first: boolean,
+  ): { readonly dims?: Partial<Dims>; readonly inputs: RunInputs };
 }
 
 /** A sequence on its way. */
@@ -62,6 +72,8 @@ export class Decoding {
   readonly #free: Sequence[][] = [];
   /** What `dispose` gives back. */
   readonly #own: (() => void)[] = [];
+  #sides: readonly Range[] = [];
+  #begun = false;
 
   private constructor(
     readonly session: Session,
@@ -82,6 +94,7 @@ export class Decoding {
     const state = stateOf(session);
     try {
       await session.engine.enqueue(() => {
+        if (prompt.kept) decoding.#sides = state.takeSides(prompt.kept);
         for (const [source, { ids, reads }] of prompt.sequences.entries()) {
           if (reads.length > most) throw new InputTooLongError(reads.length, most);
           // The last token is never read.
@@ -129,6 +142,7 @@ export class Decoding {
     const { dims, inputs } = this.#layOut(now);
     const state = stateOf(session);
     const values = await session.perform([output], dims, inputs, ([v]: Value[], copy) => copy(v), { signal, state });
+    this.#begun = true;
     for (const { row, ids } of now) {
       row.sequence.ids.push(...ids);
       row.past += ids.length;
@@ -167,14 +181,17 @@ export class Decoding {
   dispose(): void {
     const close = () => {
       for (const give of this.#own.splice(0)) give();
+      stateOf(this.session).give(this.#sides);
     };
     this.session.engine.enqueue(close).catch(() => {});
   }
 
   #layOut(parts: readonly { readonly row: Row; readonly ids: readonly number[] }[]): { dims: Dims; inputs: RunInputs } {
     const { rules, prompt } = this;
-    const more = prompt.more?.(parts.map((p) => p.row));
-    const base = rules.padded_positions === undefined ? 0 : rules.padded_positions + 1;
+    const sides = stateOf(this.session).groups.map(({ side }, i) => [side, this.#sides[i]?.at ?? 0]);
+    const rowsOf = parts.map((p) => p.row);
+    const more = prompt.more?.(rowsOf, Object.fromEntries(sides), !this.#begun);
+    const base = firstPosition(rules);
     const most = positionsOf(rules);
     const B = parts.length;
     const T = parts.reduce((n, { ids }) => n + ids.length, 0);

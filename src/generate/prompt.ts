@@ -1,12 +1,16 @@
 import { InputError, TokenOutOfRangeError } from "../errors.ts";
-import { type EncoderInputs, type InputRules, padded } from "../runtime/batch.ts";
+import { type Ids, type InputRules, type ModelInputs, padded } from "../runtime/batch.ts";
 import type { Prompt } from "./decoding.ts";
 
-export type GenerateInputs = Pick<EncoderInputs, "input_ids" | "attention_mask">;
+/** A text, or what an encoder reads and, where it is not the usual start alone, how its decoder's text begins. */
+export type GenerateInputs = Pick<
+  ModelInputs,
+  "input_ids" | "attention_mask" | "pixel_values" | "input_features" | "decoder_input_ids" | "decoder_attention_mask"
+>;
 
 /** A decoder's prompt: the tokens that the mask leaves. @throws InputError, ShapeError, TokenOutOfRangeError */
 export function textPrompt(inputs: GenerateInputs, { sizes }: InputRules): Prompt {
-  const ids = padded("input_ids", inputs.input_ids);
+  const ids = padded("input_ids", inputs.input_ids as Ids);
   const mask = inputs.attention_mask && padded("attention_mask", inputs.attention_mask);
   if (mask && (mask.length !== ids.length || mask.lengths.length !== ids.lengths.length))
     throw new InputError("attention_mask and input_ids differ in their dims");

@@ -1,4 +1,4 @@
-import { FormatError, MissingFileError, UnsupportedOptionError } from "../errors.ts";
+import { FormatError, InputError, MissingFileError, UnsupportedOptionError } from "../errors.ts";
 import { type Checkpoint, openCheckpoint } from "../format/checkpoint.ts";
 import { Config } from "../format/config.ts";
 import { openModel } from "../format/open.ts";
@@ -10,7 +10,7 @@ import type { Generator } from "../generate/loop.ts";
 import type { GenerateOptions } from "../generate/options.ts";
 import type { GenerateInputs } from "../generate/prompt.ts";
 import type { Outputs } from "../graph/fuse.ts";
-import { type Dims, Graph, type Shapes, type Value } from "../graph/graph.ts";
+import { type Dims, Graph, type Shapes, sideOf, type Value } from "../graph/graph.ts";
 import { whole } from "../options.ts";
 import {
   type Batch,
@@ -57,12 +57,12 @@ export type Extension = (g: Graph, outputs: Outputs, at: string) => Outputs;
 
 interface Opened {
   config: Config;
+  architecture: Architecture;
   /** The checkpoint's tensors by name. */
   shapes: ReadonlyMap<string, { readonly shape: readonly number[] }>;
   graph: Graph;
   outputs: Outputs;
   rules: InputRules;
-  architecture: Pick<Architecture, "layOut" | "prompt">;
   ignore: RegExp;
   dtype: WeightDtype | undefined;
   weights: Packed | readonly Checkpoint[];
@@ -106,11 +106,11 @@ export async function open(
     const ignore = architecture.ignore ? new RegExp(`${UNUSED.source}|${architecture.ignore.source}`) : UNUSED;
     return {
       config,
+      architecture,
       shapes,
       graph,
       outputs,
       rules: architecture.rules(config),
-      architecture,
       ignore: packed ? (modules ? /^$/ : MODULES) : ignore,
       dtype: packed ? (packed.dtype as WeightDtype) : dtype,
       weights: packed ?? checkpoints,
@@ -165,18 +165,20 @@ export interface Shape {
   cache?: CacheOptions;
 }
 
-function dimsOf({ batch = 1, length }: Shape): Dims {
+/** Of a decoder with an encoder, both sides are of this length. */
+export function dimsOf({ batch = 1, length }: Shape): Dims {
   for (const [name, n] of Object.entries({ batch, length })) whole(name, n);
-  return { T: batch * length, B: batch, P: batch * length * length, S: 0, R: 0 };
+  const [T, B, P] = [batch * length, batch, batch * length * length];
+  return { T, B, P, X: P, S: 0, R: 0, "encoder.T": T, "encoder.B": B, "encoder.P": P };
 }
 
 /** The outputs that a model computes when it is not told which: all but those that are kept for looking inside, and what generation asks for. */
 export const usual = (outputs: Outputs, { cache }: { cache?: CacheOptions } = {}) =>
   cache
     ? ["next_logits"]
-    : Object.keys(outputs).filter((name) => !["hidden_states", "attentions", "next_logits"].includes(name));
+    : Object.keys(outputs).filter((name) => !/(^|_)(hidden_states|attentions)$|^next_logits$/.test(name));
 
-/** A loaded encoder. */
+/** A loaded model. */
 export class Model {
   /** Names of what `forward` can give. */
   readonly outputs: readonly string[];
@@ -199,10 +201,14 @@ export class Model {
     inputs: ModelInputs,
     { outputs = usual(this.session.layout.outputs), signal }: RunOptions & { outputs?: readonly string[] } = {},
   ): Promise<ModelOutputs> {
-    const batch = this.#layOut(inputs);
+    const batch = this.#layOut(inputs, outputs);
     return this.session.run(outputs, batch.dims, batch.inputs, (_, copy) => this.#collect(outputs, batch, copy), {
       signal,
     });
+  }
+
+  get prompt(): Generator["prompt"] {
+    return this.architecture.prompt;
   }
 
   /**
@@ -230,7 +236,7 @@ export class Model {
     inputs: ModelInputs,
     { outputs = usual(this.session.layout.outputs), signal }: RunOptions & { outputs?: readonly string[] } = {},
   ): Promise<Profiled[]> {
-    const { dims, inputs: laid } = this.#layOut(inputs);
+    const { dims, inputs: laid } = this.#layOut(inputs, outputs);
     let steps: Profiled[] = [];
     const profile = (all: Profiled[]) => {
       steps = all;
@@ -244,23 +250,30 @@ export class Model {
     return this.session.layout.plan(outputs, dimsOf(shape), shape.cache);
   }
 
-  #layOut(inputs: ModelInputs): Batch {
-    return this.architecture.layOut?.(inputs, this.config) ?? layOut(inputs, this.rules);
-  }
-
-  get prompt(): Generator["prompt"] {
-    return this.architecture.prompt;
+  #layOut(inputs: ModelInputs, outputs: readonly string[]): Batch {
+    const { architecture, config, rules, session } = this;
+    const batch = architecture.layOut?.(inputs, config) ?? layOut(inputs, rules);
+    // A decoder's side may be left out where what is asked for is the encoder's.
+    const missing = batch.dims.T ? undefined : session.layout.values(outputs).findIndex(({ rows }) => !sideOf(rows));
+    if (missing !== undefined && missing >= 0)
+      throw new InputError(`${outputs.join(", ")}: decoder_input_ids are needed for that`);
+    return batch;
   }
 
   #collect(names: readonly string[], batch: Batch, copy: (v: Value) => Float32Array): ModelOutputs {
-    const { B } = batch.dims;
     const tensor = (v: Value): Tensor => {
       const data = copy(v);
-      if (v.rows === "B") return new Tensor(data, [B, v.cols]);
-      if (v.rows === "P")
-        return new Tensor(scatterProbabilities(data, v.cols, batch), [B, v.cols, batch.length, batch.length]);
-      const dims = [B, batch.length, ...(v.kind === "view" && v.cols === 1 ? [] : [v.cols])];
-      return new Tensor(scatter(data, v.cols, batch), dims);
+      const side = sideOf(v.rows);
+      const own = side ? batch.sides![side] : batch;
+      const { B } = own.dims;
+      const axis = typeof v.rows === "string" && v.rows.slice(side ? side.length + 1 : 0);
+      if (axis === "B") return new Tensor(data, [B, v.cols]);
+      if (axis === "P" || axis === "X") {
+        const keys = axis === "X" ? Object.values(batch.sides!)[0] : own;
+        return new Tensor(scatterProbabilities(data, v.cols, own, keys), [B, v.cols, own.length, keys.length]);
+      }
+      const dims = [B, own.length, ...(v.kind === "view" && v.cols === 1 ? [] : [v.cols])];
+      return new Tensor(scatter(data, v.cols, own), dims);
     };
     const all = this.session.layout.outputs;
     return Object.fromEntries(
