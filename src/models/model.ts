@@ -3,11 +3,11 @@ import { type Checkpoint, openCheckpoint } from "../format/checkpoint.ts";
 import { Config } from "../format/config.ts";
 import { openModel } from "../format/open.ts";
 import type { Packed } from "../format/packed.ts";
-import { brief, readJson } from "../format/read.ts";
+import { brief, type Json, readJson } from "../format/read.ts";
 import type { ModelFolder, ModelSource, SourceOptions } from "../format/source.ts";
 import type { Cache } from "../generate/cache.ts";
-import type { Generator } from "../generate/loop.ts";
-import type { GenerateOptions } from "../generate/options.ts";
+import type { Generator, Token } from "../generate/loop.ts";
+import type { Decoder, GenerateOptions } from "../generate/options.ts";
 import type { GenerateInputs } from "../generate/prompt.ts";
 import type { Outputs } from "../graph/fuse.ts";
 import { type Dims, Graph, type Shapes, sideOf, type Value } from "../graph/graph.ts";
@@ -63,6 +63,7 @@ interface Opened {
   graph: Graph;
   outputs: Outputs;
   rules: InputRules;
+  generation: Json;
   ignore: RegExp;
   dtype: WeightDtype | undefined;
   weights: Packed | readonly Checkpoint[];
@@ -111,6 +112,7 @@ export async function open(
       graph,
       outputs,
       rules: architecture.rules(config),
+      generation: outputs.next_logits ? await generationOf(folder, config, prefix, signal) : {},
       ignore: packed ? (modules ? /^$/ : MODULES) : ignore,
       dtype: packed ? (packed.dtype as WeightDtype) : dtype,
       weights: packed ?? checkpoints,
@@ -121,6 +123,11 @@ export async function open(
     await close();
     throw error;
   }
+}
+
+async function generationOf(folder: ModelFolder, config: Config, prefix: string, signal?: AbortSignal): Promise<Json> {
+  const file = await readJson(folder, `${prefix}generation_config.json`, signal);
+  return file ?? (await import("../generate/options.ts")).legacyGeneration(config);
 }
 
 /** Names in a packed file of what stands behind the transformer: only tasks ask for it. */
@@ -182,12 +189,16 @@ export const usual = (outputs: Outputs, { cache }: { cache?: CacheOptions } = {}
 export class Model {
   /** Names of what `forward` can give. */
   readonly outputs: readonly string[];
+  /** What `generate` and `stream` make text with: set by tasks, or by you. */
+  tokenizer?: Decoder;
 
   constructor(
     readonly config: Config,
     readonly session: Session,
     readonly rules: InputRules,
     readonly architecture: Pick<Architecture, "layOut" | "prompt"> = {},
+    /** generation_config.json, or what the config.json says of generation. */
+    readonly generation: Json = {},
   ) {
     this.outputs = Object.keys(session.layout.outputs);
   }
@@ -212,11 +223,16 @@ export class Model {
   }
 
   /**
-   * Goes on with each sequence: the prompts and what follows them. Greedy, or as `options` and the checkpoint's
-   * generation_config.json say. @throws as forward
+   * Goes on with each sequence: the prompts and what follows them, `num_return_sequences` of each. Greedy, or as `options` and the
+   * checkpoint's generation_config.json say (docs/generation.md). @throws as forward, UnsupportedOptionError
    */
   async generate(inputs: GenerateInputs, options: GenerateOptions = {}): Promise<number[][]> {
     return (await import("../generate/loop.ts")).generate(this, inputs, options);
+  }
+
+  /** Goes on with one sequence and gives each token as it is made. @throws as generate */
+  async *stream(inputs: GenerateInputs, options: GenerateOptions = {}): AsyncGenerator<Token, void, undefined> {
+    yield* (await import("../generate/loop.ts")).stream(this, inputs, options);
   }
 
   /**
@@ -303,7 +319,7 @@ export async function loadModel(source: ModelSource, options: LoadOptions & Modu
   const opened = await open(await openModel(source, options), options);
   const { session, done } = await loadOpened(opened, options);
   done();
-  return new Model(opened.config, session, opened.rules, opened.architecture);
+  return new Model(opened.config, session, opened.rules, opened.architecture, opened.generation);
 }
 
 /** Loads what was opened, with progress over its bytes, or closes it; `done` tells that all is done. */

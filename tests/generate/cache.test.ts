@@ -78,7 +78,7 @@ describe.each(["llama", "gpt2", "gpt-neox", "mistral", "gemma2", "qwen3"])("%s",
   it("generate gives the same with a cache, and the cache holds what was read", async () => {
     const m = await model(name);
     const cache = await m.cache({ length: 24 });
-    const options = { max_new_tokens: 8, eos_token_id: -1 };
+    const options = { max_new_tokens: 8, eos_token_id: [] };
     for (const prompt of [
       [5, 9, 12],
       [5, 9, 12, 30, 31, 32, 33],
@@ -100,7 +100,7 @@ describe("caches", () => {
     const { state, total } = m.plan({ length: 3, cache: { length: 5000 } });
     const cache = await m.cache({ length: 5000 });
     expect(cache.bytes).toBe(state);
-    await m.generate({ input_ids: [[5, 6, 7]] }, { max_new_tokens: 5, eos_token_id: -1, cache });
+    await m.generate({ input_ids: [[5, 6, 7]] }, { max_new_tokens: 5, eos_token_id: [], cache });
     expect(memory.bytes).toBe(total);
     cache.dispose();
     for (let i = 0; i < 20; i++) (await m.cache({ length: 5000 })).dispose();
@@ -136,7 +136,7 @@ describe("caches", () => {
     await expect(m.generate({ input_ids: [[5, 6]] }, { max_new_tokens: 50_000, cache })).rejects.toThrow(
       MemoryLimitError,
     );
-    const options = { max_new_tokens: 5, eos_token_id: -1 };
+    const options = { max_new_tokens: 5, eos_token_id: [] };
     const [ids] = await m.generate({ input_ids: [[5, 6]] }, { ...options, cache });
     expect(ids).toEqual((await m.generate({ input_ids: [[5, 6]] }, options))[0]);
     m.dispose();
