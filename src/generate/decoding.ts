@@ -5,7 +5,10 @@
 
 import { InputError, InputTooLongError } from "../errors.ts";
 import type { Dims, Value } from "../graph/graph.ts";
-import { type InputRules, positionsOf } from "../runtime/batch.ts";
+import { platform } from "../platform.ts";
+import { firstPosition, type InputRules, positionsOf } from "../runtime/batch.ts";
+import type { SideRows } from "../runtime/kept.ts";
+import type { Range } from "../runtime/ranges.ts";
 import type { Sequence } from "../runtime/sequence.ts";
 import type { RunInputs, Session } from "../runtime/session.ts";
 import { stateOf } from "../runtime/state.ts";
@@ -17,17 +20,30 @@ export interface Prompt {
     readonly ids: readonly number[];
     /** Those of them that count: what the first step reads. */
     readonly reads: readonly number[];
+    /** How many tokens before the first of those are padding. */
+    readonly padding?: number;
     /** What an encoder read as tokens, which some penalties look at. */
     readonly encoder_ids?: readonly number[];
   }[];
-  /** What a step reads besides the rows' own tokens, and its dims: of an encoder, where there is one, in the step in which `past` is 0. */
-  more?(rows: readonly Row[]): { readonly dims?: Partial<Dims>; readonly inputs: RunInputs };
+  /** Rows that the state keeps of other sides of the graph: of what an encoder gave. */
+  readonly kept?: SideRows;
+  /**
+   * What a step reads besides the rows' own tokens, and its dims; of an encoder, whose rows begin `at` in the state, in the `first` step, in
+   * which it runs.
+   */
+  more?(
+    rows: readonly Row[],
+    at: SideRows,
+    first: boolean,
+  ): { readonly dims?: Partial<Dims>; readonly inputs: RunInputs };
 }
 
 /** A sequence on its way. */
 export interface Row {
   /** The prompt's sequence that it goes on with. */
   readonly source: number;
+  /** Which of those that go on with it. */
+  readonly copy: number;
   /** The prompt as it was given, and what was made since. */
   readonly ids: number[];
   /** What the next step reads. */
@@ -39,20 +55,28 @@ export interface Row {
 }
 
 export interface DecodingOptions {
-  /** Tokens that may follow a prompt. */
-  room: number;
+  /** Tokens that may follow, of all sequences or of each. */
+  room: number | readonly number[];
   /** Rows that go on with the same sequence. */
   copies?: number;
   signal?: AbortSignal;
 }
 
+/** Milliseconds and steps after which the event loop has its turn: steps of a small model never get to where a run gives it. */
+const TURN = 12;
+const STEPS = 16;
+
 export class Decoding {
+  #turn = performance.now();
+  #steps = 0;
   /** One for each sequence of the prompt. */
   readonly rows: Row[] = [];
   /** Places in the state that no row uses, by source. */
   readonly #free: Sequence[][] = [];
   /** What `dispose` gives back. */
   readonly #own: Sequence[] = [];
+  #sides: readonly Range[] = [];
+  #begun = false;
 
   private constructor(
     readonly session: Session,
@@ -73,17 +97,21 @@ export class Decoding {
     const state = stateOf(session);
     try {
       await session.engine.enqueue(() => {
+        if (prompt.kept) decoding.#sides = state.takeSides(prompt.kept);
         for (const [source, { ids, reads }] of prompt.sequences.entries()) {
           if (reads.length > most) throw new InputTooLongError(reads.length, most);
           // The last token is never read.
-          const length = Math.min(most, reads.length + Math.max(0, room - 1));
+          const length = Math.min(
+            most,
+            reads.length + Math.max(0, (typeof room === "number" ? room : room[source]) - 1),
+          );
           const places = Array.from({ length: copies }, () => {
             const sequence = state.open({ length });
             decoding.#own.push(sequence);
             return sequence;
           });
           const [sequence, ...free] = places;
-          decoding.rows.push({ source, ids: [...ids], next: [...reads], past: 0, sequence });
+          decoding.rows.push({ source, copy: 0, ids: [...ids], next: [...reads], past: 0, sequence });
           decoding.#free.push(free);
         }
       }, signal);
@@ -99,6 +127,11 @@ export class Decoding {
    * @throws InputTooLongError, MemoryLimitError, AbortError; what was read by then stays read
    */
   async step(rows: readonly Row[], signal = this.signal, output = "next_logits"): Promise<Float32Array[]> {
+    // A clock may stand still (Workers), so steps count too.
+    if (performance.now() - this.#turn > TURN || this.#steps++ % STEPS === STEPS - 1) {
+      await platform().pause();
+      this.#turn = performance.now();
+    }
     // Where a window has no room for all of them, tokens come in parts: the last parts of all rows together.
     for (;;) {
       const values = await this.session.engine.enqueue(() => this.#read(rows, output, signal), signal);
@@ -116,6 +149,7 @@ export class Decoding {
     const { dims, inputs } = this.#layOut(now);
     const state = stateOf(session);
     const values = await session.perform([output], dims, inputs, ([v]: Value[], copy) => copy(v), { signal, state });
+    this.#begun = true;
     for (const { row, ids } of now) {
       row.sequence.ids.push(...ids);
       row.past += ids.length;
@@ -129,21 +163,23 @@ export class Decoding {
   }
 
   /**
-   * The rows that go on: number i continues `from[i]` and has its own ids. A row that is named twice is copied to a place that one of `all`,
-   * which is not named, leaves. Rows must have been read (`next` is empty).
+   * The rows that go on: number i continues `from[i]` and has its own ids. A row that is named twice is copied to a free place; those of
+   * `all` that are not named leave theirs first. Rows must have been read (`next` is empty).
    */
-  fork(all: readonly Row[], from: readonly Row[]): Row[] {
-    for (const row of all) if (!from.includes(row)) this.drop(row);
-    const seen = new Set<Row>();
-    return from.map((row) => {
-      const first = !seen.has(row);
-      seen.add(row);
-      if (first) return { ...row, ids: [...row.ids] };
-      const sequence = this.#free[row.source].pop();
-      if (!sequence) throw new InputError(`sequence ${row.source} has no room for another copy`);
-      sequence.assign(row.sequence);
-      return { ...row, ids: [...row.ids], sequence };
-    });
+  fork(all: readonly Row[], from: readonly Row[]): Promise<Row[]> {
+    return this.session.engine.enqueue(() => {
+      for (const row of all) if (!from.includes(row)) this.drop(row);
+      const times = new Map<Row, number>();
+      return from.map((row) => {
+        const copy = times.get(row) ?? 0;
+        times.set(row, copy + 1);
+        if (!copy) return { ...row, ids: [...row.ids] };
+        const sequence = this.#free[row.source].pop();
+        if (!sequence) throw new InputError(`sequence ${row.source} has no room for another copy`);
+        sequence.assign(row.sequence);
+        return { ...row, copy, ids: [...row.ids], sequence };
+      });
+    }, this.signal);
   }
 
   /** Leaves a row's place to others. */
@@ -154,14 +190,17 @@ export class Decoding {
   dispose(): void {
     const close = () => {
       for (const sequence of this.#own) sequence.close();
+      stateOf(this.session).give(this.#sides);
     };
     this.session.engine.enqueue(close).catch(() => {});
   }
 
   #layOut(parts: readonly { readonly row: Row; readonly ids: readonly number[] }[]): { dims: Dims; inputs: RunInputs } {
     const { rules, prompt } = this;
-    const more = prompt.more?.(parts.map((p) => p.row));
-    const base = rules.padded_positions === undefined ? 0 : rules.padded_positions + 1;
+    const sides = stateOf(this.session).groups.map(({ side }, i) => [side, this.#sides[i]?.at ?? 0]);
+    const rowsOf = parts.map((p) => p.row);
+    const more = prompt.more?.(rowsOf, Object.fromEntries(sides), !this.#begun);
+    const base = firstPosition(rules);
     const most = positionsOf(rules);
     const B = parts.length;
     const T = parts.reduce((n, { ids }) => n + ids.length, 0);

@@ -8,21 +8,26 @@ import type { Batch, InputRules, ModelInputs } from "../runtime/batch.ts";
 export type Head =
   | "MaskedLM"
   | "CausalLM"
+  | "ConditionalGeneration"
   | "SequenceClassification"
   | "TokenClassification"
   | "QuestionAnswering"
+  | "ConditionalGeneration"
   | "ImageClassification"
   | "ImageClassificationWithTeacher"
   | "AudioClassification";
 
-/** What an encoder gives before any head. */
+/** What a model gives before any head, by the names that transformers has for it. */
 export interface Body {
   readonly last_hidden_state: Value;
-  /** The input of each layer, and the last one's output. */
-  readonly hidden_states: readonly Value[];
-  /** Probabilities of each layer's attention. */
-  readonly attentions: readonly Value[];
   readonly pooler_output?: Value;
+  readonly hidden_states?: readonly Value[];
+  readonly attentions?: readonly Value[];
+  /**
+   * hidden_states: the input of each layer, and the last one's output. attentions: probabilities of each layer's attention. Of a decoder
+   * with an encoder: those of each, decoder_… and encoder_…, encoder_last_hidden_state and cross_attentions.
+   */
+  readonly [output: string]: Value | readonly Value[] | undefined;
 }
 
 /** A model family: how its config and tensors become a graph. */

@@ -1,7 +1,7 @@
 /** What a run keeps of tokens, and how many rows that takes. */
 
 import type { Fused } from "../graph/fuse.ts";
-import { cached, type Node, pad } from "../graph/graph.ts";
+import { cached, type Node, pad, sideOf } from "../graph/graph.ts";
 import type { Kept, Residents } from "../graph/lower.ts";
 import { align } from "../graph/plan.ts";
 import type { Engine } from "./engine.ts";
@@ -24,18 +24,28 @@ export interface CacheOptions {
   sinks?: number;
 }
 
-/** Values kept of tokens for layers that see as far. */
+/** Values kept of tokens for layers that see as far, or of another side's rows. */
 export interface Group {
+  /** The side of the graph whose rows they are: "" for tokens' own. */
+  readonly side: string;
   /** Tokens that a query sees, its own included; 0: all. */
   readonly window: number;
   readonly nodes: readonly Node[];
 }
 
+/** Those of tokens first. */
 export const groupsOf = ({ nodes }: Fused): Group[] => {
-  const by = new Map<number, Node[]>();
-  for (const n of nodes.filter(cached)) by.set(n.attrs.window, [...(by.get(n.attrs.window) ?? []), n]);
-  return Array.from(by, ([window, nodes]) => ({ window, nodes }));
+  const by = new Map<string, Group & { nodes: Node[] }>();
+  for (const n of nodes.filter(cached)) {
+    const [side, { window }] = [sideOf(n.rows), n.attrs];
+    const key = `${side} ${window}`;
+    by.set(key, { side, window, nodes: [...(by.get(key)?.nodes ?? []), n] });
+  }
+  return [...by.values()].sort((a, b) => +!!a.side - +!!b.side);
 };
+
+/** How many rows are kept, or where they begin, by side of the graph. */
+export type SideRows = { readonly [side: string]: number };
 
 /** Whether the sequence's own window decides what a group keeps, not that of its attention. */
 export const limited = ({ window: own }: Group, { window, sinks = 0 }: CacheOptions) =>
@@ -46,6 +56,7 @@ export const step = (window: number) => Math.min(PANEL, Math.max(1, Math.floor(w
 
 /** Rows that a sequence takes of a group. */
 export function rowsOf(group: Group, options: CacheOptions): number {
+  if (group.side) return 0;
   const { length = 0, window = 0, sinks = 0 } = options;
   if (limited(group, options)) return Math.min(length, sinks + window);
   return group.window ? Math.min(length, Math.ceil((group.window - 1) / PANEL) * PANEL + SLACK) : length;

@@ -4,7 +4,7 @@ import type { Packed } from "../format/packed.ts";
 import type { StreamOptions } from "../format/safetensors.ts";
 import { base, type Fused, fuse, type Outputs, stateless } from "../graph/fuse.ts";
 import type { Dims, Node, Value } from "../graph/graph.ts";
-import { type Bound, bytesOf, type Kept, Program } from "../graph/lower.ts";
+import { type Bound, bytesOf, type Kept, Program, size } from "../graph/lower.ts";
 import { align } from "../graph/plan.ts";
 import { BASE, type Block, Engine, type EngineOptions } from "./engine.ts";
 import { Memory } from "./memory.ts";
@@ -172,8 +172,7 @@ export class Session {
     }
     await this.#execute(bound, signal, profile);
     const copy = (v: Value) => {
-      const rows = typeof v.rows === "number" ? v.rows : dims[v.rows];
-      return engine.memory.read(bound.address(v), rows, v.cols, bound.ld(v));
+      return engine.memory.read(bound.address(v), size(dims, v.rows), v.cols, bound.ld(v));
     };
     return read(layout.values(names, state && layout.stateful), copy);
   }

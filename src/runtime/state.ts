@@ -3,7 +3,7 @@ import { type Node, pad } from "../graph/graph.ts";
 import { align } from "../graph/plan.ts";
 import { whole } from "../options.ts";
 import type { Block, Engine } from "./engine.ts";
-import { type CacheOptions, type Group, groupsOf, rowsOf, type Tables } from "./kept.ts";
+import { type CacheOptions, type Group, groupsOf, rowsOf, type SideRows, type Tables } from "./kept.ts";
 import { type Range, Ranges } from "./ranges.ts";
 import { Sequence } from "./sequence.ts";
 import type { Session } from "./session.ts";
@@ -45,7 +45,16 @@ export class State implements Tables {
   }
 
   take(options: CacheOptions): Range[] {
-    const rows = this.groups.map((group) => group.taken.reserve(rowsOf(group, options)));
+    return this.#take(this.groups.filter(({ side }) => !side).map((group) => rowsOf(group, options)));
+  }
+
+  /** Rows of what other sides of the graph give, until they are given back; of all nodes of a side they are the same. @throws MemoryLimitError */
+  takeSides(rows: SideRows): Range[] {
+    return this.#take(this.groups.map(({ side }) => rows[side] ?? 0));
+  }
+
+  #take(counts: readonly number[]): Range[] {
+    const rows = counts.map((n, i) => this.groups[i].taken.reserve(n));
     try {
       this.#fit();
     } catch (error) {
