@@ -1,4 +1,4 @@
-import { type Dim, type Node, pad, type Value } from "./graph.ts";
+import { beside, type Dim, type Node, pad, sideOf, type Value } from "./graph.ts";
 import {
   Attention,
   Elementwise,
@@ -156,7 +156,7 @@ export const ops: { readonly [op: number]: OpInfo } = {
         [Attention.ldv]: p.ld(i.v),
         [Attention.q_offsets]: p.at(i.q_offsets),
         [Attention.k_offsets]: p.at(i.k_offsets),
-        [Attention.sequences]: p.size("B"),
+        [Attention.sequences]: p.size(beside(i.q!.rows, "B")),
         [Attention.heads]: a.heads,
         [Attention.kv_heads]: a.kv_heads,
         [Attention.head_dim]: a.head_dim,
@@ -188,7 +188,10 @@ export const ops: { readonly [op: number]: OpInfo } = {
       };
     },
     scratch: ({ attrs: a }) => 4 * (Scratch.fixed + Scratch.each * (a.head_dim + pad(a.value_dim))),
-    flops: ({ attrs: a }, size) => 2 * size("P") * a.heads * (a.head_dim + a.value_dim),
+    flops({ attrs: a, inputs: { q, k } }, size) {
+      const cross = sideOf(q!.rows) !== sideOf(k!.rows);
+      return 2 * size(beside(q!.rows, cross ? "X" : "P")) * a.heads * (a.head_dim + a.value_dim);
+    },
   },
   [Op.embed]: {
     emit: ({ inputs: i, attrs, cols }, p) => ({
@@ -211,6 +214,15 @@ export const ops: { readonly [op: number]: OpInfo } = {
   [Op.softmax]: unary,
   [Op.copy]: {
     emit(n, p) {
+      // Eight columns of all rows are a panel of what matmul reads.
+      if (n.attrs.panels)
+        return each(Math.ceil(n.cols / 8), (i) => ({
+          [Head.out]: p.at(n) + i * p.size(n.rows) * 32,
+          [Unary.x]: p.at(n.inputs.x) + i * 32,
+          [Unary.cols]: 8,
+          [Unary.ldo]: 8,
+          [Unary.ldx]: p.ld(n.inputs.x),
+        }));
       let column = 0;
       return Object.values(n.inputs).map((x) => {
         const out = p.at(n) + column * 4;
@@ -292,11 +304,11 @@ export const ops: { readonly [op: number]: OpInfo } = {
     },
   },
   [Op.unfold]: {
-    emit: ({ inputs: i, attrs, cols }, p) => ({
+    emit: ({ inputs: i, attrs, cols, rows }, p) => ({
       [Unfold.x]: p.at(i.x),
       [Unfold.offsets]: p.at(i.offsets),
       [Unfold.visible]: p.at(i.visible),
-      [Unfold.sequences]: p.size("B"),
+      [Unfold.sequences]: p.size(beside(rows, "B")),
       [Unfold.cols]: i.x!.cols,
       [Unfold.width]: attrs.width,
       [Unfold.before]: attrs.before,

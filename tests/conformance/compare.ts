@@ -69,8 +69,10 @@ export async function compare(
       const got = outputs.length ? await model.forward(inputs, { outputs }) : {};
       for (const [name, want] of wanted) {
         if (name === "greedy") {
-          const n = want.dims[1] - (inputs.input_ids as unknown as Tensor).dims[1];
-          const made = await model.generate(inputs, { max_new_tokens: n, min_new_tokens: n, do_sample: false });
+          const { decoder_input_ids, ...source } = inputs;
+          const begin = model.config.bool("is_encoder_decoder") ? 1 : (inputs.input_ids as unknown as Tensor).dims[1];
+          const n = want.dims[1] - begin;
+          const made = await model.generate(source, { max_new_tokens: n, min_new_tokens: n, do_sample: false });
           result.compared++;
           if (made.flat().join() !== Array.from(want.data).join())
             Object.assign(result, { worst: Number.POSITIVE_INFINITY, where: `in.${i} greedy` });

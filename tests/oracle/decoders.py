@@ -21,6 +21,11 @@ SIZES = {"a": (40, 4, 2, 10, 52, 2, 131), "b": (36, 3, 1, 12, 50, 3, 97), "c": (
 NAMES = ("hidden_size", "num_attention_heads", "num_key_value_heads", "head_dim", "intermediate_size", "num_hidden_layers", "vocab_size", "max_position_embeddings")
 OWN = {                                                              # what a family calls NAMES; None: it has no such option
     "gpt2": ("n_embd", "n_head", None, None, "n_inner", "n_layer", "vocab_size", "n_positions"),
+    "gpt_neo": ("hidden_size", "num_heads", None, None, "intermediate_size", "num_layers", "vocab_size", "max_position_embeddings"),
+    "gptj": ("n_embd", "n_head", None, None, "n_inner", "n_layer", "vocab_size", "n_positions"),
+    "opt": NAMES[:2] + (None, None, "ffn_dim") + NAMES[5:],
+    "bloom": ("hidden_size", "n_head", None, None, None, "n_layer", "vocab_size", None),
+    "falcon": NAMES[:2] + (None, None, "ffn_hidden_size") + NAMES[5:],
     "gpt_neox": NAMES[:2] + (None, None) + NAMES[4:],
 }
 
@@ -42,11 +47,21 @@ def spelled(more):
     return more
 
 
+def model_class(family): return transformers.Gemma3ForConditionalGeneration if family == "gemma3" else AutoModelForCausalLM
+
+
 def configure(family, size="a", max_position=96, **more):
+    if family == "gemma3":       # its text part, beside a small vision tower
+        vision = {"hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "image_size": 8, "patch_size": 4, "num_channels": 1}
+        text = configure("gemma3_text", size, max_position, **more)
+        return AutoConfig.for_model(family, text_config=text, vision_config=vision, mm_tokens_per_image=4, image_token_index=0, boi_token_index=0, eoi_token_index=0, eos_token_id=2)
     row = SIZES[size] if isinstance(size, str) else size
     c = {k: v for k, v in zip(OWN.get(family, NAMES), (*row, max_position)) if k}
     if family == "gemma2": c |= {"query_pre_attn_scalar": row[3], "sliding_window": 8, "attn_logit_softcapping": 5.0, "final_logit_softcapping": 3.0}
+    if family == "gpt_neo": c |= {"window_size": 6, "attention_types": [[["global", "local"], row[5] // 2]] + ([[["global"], 1]] if row[5] % 2 else [])}
+    if family == "gptj": c |= {"rotary_dim": row[3] // 4 * 2}
     if family == "mistral": c |= {"sliding_window": 9}
+    if family == "gemma3_text": c |= {"query_pre_attn_scalar": row[3] + 2, "sliding_window": 6}
     return AutoConfig.for_model(family, **(c | {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0} | spelled(more)))
 
 
@@ -95,11 +110,16 @@ def run(model, inputs, dtype=torch.float32, **options):
         model.to(torch.float32)
 
 
+def implementation(config):
+    """eager, but where it adds ALiBi twice."""
+    return "sdpa" if config.model_type == "falcon" and config.alibi else "eager"
+
+
 def outputs(model, inputs, dtype=torch.float32):
-    length = inputs["input_ids"].shape[1]
-    r = run(model, inputs, dtype, output_attentions=True, output_hidden_states=True)
+    length, maps = inputs["input_ids"].shape[1], implementation(model.config) == "eager"
+    r = run(model, inputs, dtype, output_attentions=maps, output_hidden_states=True)
     out = {"logits": r.logits}
-    if length <= ATTENTIONS: out |= {f"attentions.{i}": t for i, t in enumerate(r.attentions)}
+    if length <= ATTENTIONS and maps: out |= {f"attentions.{i}": t for i, t in enumerate(r.attentions)}
     if length <= STATES: out |= {f"hidden_states.{i}": t for i, t in enumerate(r.hidden_states)}
     return {k: v.clone(memory_format=torch.contiguous_format) for k, v in out.items()}
 
@@ -125,7 +145,7 @@ def clear(model, inputs, sequences, first, margin=2e-3):
     return bool((best.indices[..., 0] == sequences[:, first:]).all() and (best.values[..., 0] - best.values[..., 1]).min() > margin * scale)
 
 
-NO_POSITIONS = set()                                                 # models that take no position_ids
+NO_POSITIONS = {"bloom"}                                               # models that take no position_ids
 
 
 def good(model, inputs, more):
@@ -147,7 +167,8 @@ def write(root, case):
     name, family = case["name"], case["family"]
     g = torch.Generator().manual_seed(zlib.crc32(name.encode()))
     config = configure(family, case.get("size", "a"), case.get("max_position", 96), **case.get("config", {}))
-    model = AutoModelForCausalLM.from_config(config, attn_implementation="eager").eval()
+    how = config._attn_implementation = implementation(config)
+    model = (model_class(family)(config) if family == "gemma3" else AutoModelForCausalLM.from_config(config, attn_implementation=how)).eval()
     randomise(model, g)
     if "weights" in case:
         with torch.no_grad(): case["weights"](model, g)
@@ -175,7 +196,8 @@ def write(root, case):
 
 def verify(folder):
     """Largest distance between the expected numbers and those of the folder loaded afresh."""
-    model, loading = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager", dtype=torch.float32, output_loading_info=True)
+    config = AutoConfig.from_pretrained(folder)
+    model, loading = model_class(config.model_type).from_pretrained(folder, attn_implementation=implementation(config), dtype=torch.float32, output_loading_info=True)
     assert not loading["missing_keys"] and not loading["mismatched_keys"], f"{folder}: {loading}"
     expected, worst = load_file(os.path.join(folder, "expected.safetensors")), 0.0
     for i in range(1 + max(int(k.split(".")[1]) for k in expected if k.startswith("in."))):
@@ -200,13 +222,14 @@ def theta(value, **more): return {"rope_parameters": {"rope_type": "default", "r
 def cases():
     out = []
     def case(name, family, inputs=None, **more): out.append({"name": name, "family": family, "inputs": inputs, **more})
-    def both(family, config_a=None, config_b=None, **more):
+    def both(family, config_a=None, config_b=None, config_c=None, **more):
         """Two sizes; the head is tied in one of them and not in the other."""
         case(f"{family}-a", family, config=(config_a or {}) | {"tie_word_embeddings": False}, **more)
         case(f"{family}-b", family, size="b", config=(config_b or config_a or {}) | {"tie_word_embeddings": True}, **more)
-        case(f"{family}-c", family, brief, size="c", config=config_a or {}, dtype=torch.bfloat16, **more)
+        case(f"{family}-c", family, brief, size="c", config=config_a or {} if config_c is None else config_c, dtype=torch.bfloat16, **more)
 
-    for family in ("llama", "mistral", "gemma", "gemma2", "qwen2", "qwen3", "gpt2", "gpt_neox"): both(family)
+    for family in ("llama", "mistral", "gemma", "qwen2", "qwen3", "gpt2", "gpt_neox"): both(family)
+    both("gemma2", config_c={"final_logit_softcapping": 30.0})
     case("llama-biases", "llama", brief, config={"attention_bias": True, "mlp_bias": True, "hidden_act": "gelu", "rms_norm_eps": 1e-2} | theta(500.0))
     case("llama-linear", "llama", brief, config=theta(300.0, rope_type="linear", factor=3.0))
     case("llama-llama3", "llama", brief, config=theta(300.0, rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=32))
@@ -215,6 +238,35 @@ def cases():
     case("mistral-full", "mistral", brief, config={"sliding_window": None})
     case("gpt2-inner", "gpt2", brief, config={"n_inner": None, "activation_function": "relu"})
     case("gpt_neox-serial", "gpt_neox", brief, config={"use_parallel_residual": False, "attention_bias": False, "hidden_act": "relu"} | theta(100.0, partial_rotary_factor=0.8))
+    for family in ("gpt_neo", "gptj", "bloom"): both(family)
+    both("opt", {"word_embed_proj_dim": 24}, {"do_layer_norm_before": False, "word_embed_proj_dim": 20}, {})
+    case("opt-bare", "opt", brief, size="b", config={"enable_bias": False, "activation_function": "gelu"})
+    case("bloom-heads", "bloom", brief, size=(36, 6, 1, 6, 0, 2, 97))
+    case("gpt_neo-pattern", "gpt_neo", brief, size="c", config={"attention_types": [[["local"], 1], [["global", "local", "local"], 1]], "window_size": 4})
+    both("falcon", {}, {"new_decoder_architecture": True, "num_kv_heads": 1, "bias": True}, {"new_decoder_architecture": True, "num_kv_heads": 2})
+    case("falcon-old", "falcon", size="b", config={"multi_query": False, "parallel_attn": False, "bias": True, "activation": "relu"} | theta(300.0))
+    case("falcon-alibi", "falcon", size=(36, 6, 1, 6, 50, 2, 97), config={"alibi": True, "multi_query": False, "parallel_attn": False, "bias": True})
+    case("falcon-one-norm", "falcon", brief, size="c", config={"new_decoder_architecture": True, "num_kv_heads": 4, "num_ln_in_parallel_attn": 1})
+    case("llama-head-dim", "llama", brief, size=(36, 3, 1, 14, 50, 2, 97))
+    wide = {"size": (48, 4, 2, 12, 52, 2, 131)}
+    both("olmo2")
+    both("smollm3", {"no_rope_layers": [1, 0]}, {"no_rope_layer_interval": 2}, {})
+    case("smollm3-window", "smollm3", size="c", config={"use_sliding_window": True, "sliding_window": 6, "no_rope_layers": [0, 1, 0, 1]})
+    factors = {"embedding_multiplier": 3.0, "residual_multiplier": 0.6, "attention_multiplier": 0.3, "logits_scaling": 2.5}
+    both("granite", factors, factors | {"attention_bias": True, "mlp_bias": True})
+    both("gemma3_text", {"layer_types": ["full_attention", "sliding_attention"]}, {"sliding_window_pattern": 2}, {"sliding_window_pattern": 3})
+    case("gemma3_text-rope", "gemma3_text", brief, size="c", config={"sliding_window_pattern": 3, "rope_parameters": {
+        "full_attention": {"rope_type": "linear", "rope_theta": 900.0, "factor": 4.0}, "sliding_attention": {"rope_type": "default", "rope_theta": 50.0}}})
+    case("gemma3-a", "gemma3", config={"layer_types": ["full_attention", "sliding_attention"]})
+    case("phi-a", "phi", **wide)
+    case("phi-b", "phi", size="b", config={"qk_layernorm": True})
+    case("phi-c", "phi", brief, size="c", dtype=torch.bfloat16, config={"num_key_value_heads": 2, "hidden_act": "relu", "layer_norm_eps": 1e-2} | theta(200.0, partial_rotary_factor=0.34))
+    both("phi3", {"sliding_window": 7})
+    case("phi3-partial", "phi3", brief, size="c", config=theta(200.0, partial_rotary_factor=0.75))
+    case("stablelm-a", "stablelm", size=(64, 4, 2, 16, 52, 2, 131), config={"use_qkv_bias": True})
+    case("stablelm-b", "stablelm", size="b", config={"qk_layernorm": True, "use_parallel_residual": True, "tie_word_embeddings": True} | theta(10000.0, partial_rotary_factor=0.5))
+    case("stablelm-c", "stablelm", brief, size="c", dtype=torch.bfloat16, config={"num_key_value_heads": 2, "qk_layernorm": True} | theta(200.0, partial_rotary_factor=1.0))
+    both("starcoder2", {"sliding_window": 9}, {"use_bias": False})
     window = {"use_sliding_window": True, "sliding_window": 6, "max_window_layers": 1}
     for family in ("qwen2", "qwen3"): case(f"{family}-window", family, size="c", config=window)
     case("gemma2-window", "gemma2", size="c", config={"sliding_window": 5, "query_pre_attn_scalar": 20})
@@ -225,10 +277,17 @@ def fixtures():
     """The committed few: F16, narrow."""
     size = (20, 2, 1, 10, 26, 2, 41)
     def few(): return [plain(9, 12), masked(7, [4, None]), masked(8, [-5, None], 6)]
-    def case(name, family=None, **more): return {"name": name.replace("_", "-"), "family": family or name, "size": size, "max_position": 32, "dtype": torch.float16, "inputs": few, **more}
-    small = {"sliding_window": 4}
+    def case(name, family=None, **more): return {"name": name.replace("_", "-"), "family": family or name, "size": size, "max_position": 32, "dtype": torch.float16, "inputs": few} | more
+    small, even = {"sliding_window": 4}, (24, 2, 1, 12, 26, 2, 41)
     return [case("llama", config={"tie_word_embeddings": False}), case("mistral", config=small), case("gemma"), case("gemma2", config=small),
-            case("qwen2"), case("qwen3", config={"use_sliding_window": True, "max_window_layers": 1} | small), case("gpt2"), case("gpt_neox")]
+            case("qwen2"), case("qwen3", config={"use_sliding_window": True, "max_window_layers": 1} | small), case("gpt2"), case("gpt_neox"),
+            case("gpt_neo", config={"window_size": 4}), case("gptj"), case("opt", config={"word_embed_proj_dim": 12}), case("bloom"),
+            case("falcon", config={"new_decoder_architecture": True, "num_kv_heads": 1}), case("falcon-alibi", "falcon", config={"alibi": True, "multi_query": False, "parallel_attn": False}),
+            case("olmo2"), case("smollm3", config={"no_rope_layers": [1, 0]}),
+            case("granite", config={"embedding_multiplier": 3.0, "residual_multiplier": 0.6, "attention_multiplier": 0.3, "logits_scaling": 2.5}),
+            case("gemma3-text", "gemma3_text", config={"layer_types": ["full_attention", "sliding_attention"]} | small), 
+            case("gemma3", config={"layer_types": ["full_attention", "sliding_attention"]} | small), case("phi", size=even), case("phi3", config=small),
+            case("stablelm", size=even, config=theta(10000.0, partial_rotary_factor=0.5)), case("starcoder2", config=small)]
 
 
 def main():
@@ -244,7 +303,7 @@ def main():
     assert len({n for n, _ in todo}) == len(todo), "two cases of one name"
     failed = 0
     for name, job in todo:
-        if a.only not in name: continue
+        if not any(x in name for x in a.only.split(",")): continue
         try: print(f"ok   {name:28} reloaded within {job():.0e}", flush=True)
         except Exception as e:
             if os.environ.get("RAISE"): raise
