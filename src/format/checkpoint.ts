@@ -4,13 +4,7 @@ import { FormatError, InputError, MissingFileError, throwIfAborted } from "../er
 import type { ByteReader } from "../platform.ts";
 import { FORMAT } from "./packed.ts";
 import { brief, readJson, safePath } from "./read.ts";
-import {
-  type Checkpoint,
-  type CheckpointTensor,
-  type Header,
-  readHeader,
-  streamTensors,
-} from "./safetensors.ts";
+import { type Checkpoint, type CheckpointTensor, type Header, readHeader, streamTensors } from "./safetensors.ts";
 import type { ModelFolder } from "./source.ts";
 
 export type { Checkpoint, CheckpointTensor } from "./safetensors.ts";

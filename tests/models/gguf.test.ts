@@ -24,7 +24,9 @@ it("every type of block gives the numbers that gguf's own dequantisation gives, 
     const { data } = all[name];
     const got = new Float32Array((data.length / bytes) * size);
     for (let at = 0, n = 0; at < data.length; at += bytes, n += size) unpack!(data as never, at, got, n);
-    expect(new Int32Array(got.buffer), name).toEqual(new Int32Array((all[`${name}.f32`].data as Float32Array).slice().buffer));
+    expect(new Int32Array(got.buffer), name).toEqual(
+      new Int32Array((all[`${name}.f32`].data as Float32Array).slice().buffer),
+    );
   }
 });
 
@@ -105,9 +107,9 @@ describe("files that the gguf package wrote give what transformers gives with th
 });
 
 describe("tokenizers out of metadata", () => {
-  const { texts } = JSON.parse(
-    gunzipSync(readFileSync(new URL("../tokenizers/corpus.json.gz", root))).toString(),
-  ) as { texts: string[] };
+  const { texts } = JSON.parse(gunzipSync(readFileSync(new URL("../tokenizers/corpus.json.gz", root))).toString()) as {
+    texts: string[];
+  };
   const open = async (name: string) => {
     const folder = await openModel(pathOf(name));
     const tokenizer = await Tokenizer.load(
@@ -123,7 +125,9 @@ describe("tokenizers out of metadata", () => {
     texts
       .filter((_, i) => i % 3 === 0)
       .forEach((text, i) => {
-        expect(tokenizer.encode(text, { add_special_tokens: false }).input_ids, JSON.stringify(text)).toEqual(wanted[i]);
+        expect(tokenizer.encode(text, { add_special_tokens: false }).input_ids, JSON.stringify(text)).toEqual(
+          wanted[i],
+        );
       });
   });
 
@@ -133,6 +137,8 @@ describe("tokenizers out of metadata", () => {
       expect(tokenizer.encode("to").input_ids[0]).toBe(tokenizer.bos_token_id as number);
     expect(gpt2.encode("to").input_ids).toEqual(gpt2.encode("to", { add_special_tokens: false }).input_ids);
     for (const tokenizer of [llama, llama3, gpt2])
-      expect(tokenizer.decode(tokenizer.encode("the cat is big").input_ids, { skip_special_tokens: true })).toBe("the cat is big");
+      expect(tokenizer.decode(tokenizer.encode("the cat is big").input_ids, { skip_special_tokens: true })).toBe(
+        "the cat is big",
+      );
   });
 });
