@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
@@ -8,7 +8,6 @@ import { readJson } from "../../src/format/read.ts";
 import type { ModelSource } from "../../src/format/source.ts";
 import { Tokenizer } from "../../src/format/tokenizer.ts";
 import { FormatError, loadModel, pack, plan, type Tensor, UnsupportedOptionError } from "../../src/host/node.ts";
-import { architectureOf } from "../../src/models/registry.ts";
 import { distance, safetensors } from "../conformance/compare.ts";
 
 const root = new URL("../fixtures/gguf/", import.meta.url);
@@ -140,5 +139,54 @@ describe("tokenizers out of metadata", () => {
       expect(tokenizer.decode(tokenizer.encode("the cat is big").input_ids, { skip_special_tokens: true })).toBe(
         "the cat is big",
       );
+  });
+});
+
+describe("what would change the numbers and is not here is refused by name", () => {
+  /** The file with the bytes of a text changed to another of that length. */
+  const changed = (name: string, from: string, to: string) => {
+    const bytes = Buffer.from(bytesOf(name));
+    const at = bytes.indexOf(from);
+    expect(at, from).toBeGreaterThan(0);
+    bytes.write(to, at);
+    return new Uint8Array(bytes);
+  };
+  const refused: [name: string, from: string, to: string, error: RegExp][] = [
+    ["gemma2", "gemma2.attn_logit_softcapping", "gemma2.attn_magic_softcapping", /attn_magic_softcapping/],
+    ["qwen3", "yarn", "nope", /rope\.scaling\.type.*nope/],
+    ["llama3", "llama-bpe", "poker-dot", /tokenizer\.ggml\.pre.*poker-dot/],
+    ["phi3", "blk.1.ffn_up", "blk.1.ffn_xy", /ffn_xy/],
+    ["llama3", "rope_freqs.weight", "rope_frex.weight1", /rope_frex/],
+  ];
+  it.each(refused)("%s: %s → %s", async (name, from, to, error) => {
+    const bytes = changed(name, from, to);
+    const load = async () => {
+      const folder = await openModel(bytes);
+      await readJson(folder, "tokenizer.json");
+      (await loadModel(folder)).dispose();
+    };
+    await expect(load()).rejects.toThrow(error);
+  });
+
+  it("types of tensors, versions and byte orders that cannot be read", async () => {
+    const bytes = bytesOf("qwen2");
+    const at = Buffer.from(bytes).indexOf("token_embd.weight");
+    const version = bytes.slice();
+    version[4] = 9;
+    await expect(loadModel(version)).rejects.toThrow(UnsupportedOptionError);
+    const big = bytes.slice();
+    big.set([0, 0, 0, 3], 4);
+    await expect(loadModel(big)).rejects.toThrow(UnsupportedOptionError);
+    const type = bytes.slice();
+    type[at + 17 + 4 + 16] = 19; // IQ1_S
+    await expect(loadModel(type)).rejects.toThrow(UnsupportedOptionError);
+    const dims = bytes.slice();
+    dims[at + 17] = 5;
+    await expect(loadModel(dims)).rejects.toThrow(FormatError);
+    await expect(loadModel(bytes.slice(0, -40))).rejects.toThrow(FormatError);
+    const more = new Uint8Array(bytes.length + 64);
+    more.set(bytes);
+    await expect(loadModel(more)).rejects.toThrow(FormatError);
+    await expect(loadModel(new Blob([more]).stream())).rejects.toThrow(FormatError);
   });
 });
