@@ -157,6 +157,26 @@ describe("a cache with a window", () => {
     model.dispose();
   });
 
+  it("turns keys of layers with windows of their own too", async () => {
+    const model = await fixture("gemma2", { sliding_window: 6 });
+    const ids = textOf(500, 4);
+    const cache = await model.cache({ window: 40, sinks: 4 });
+    await step(model, [ids], [cache]);
+    const position = 44 - 10 + ((ids.length - 45) % 10); // of the last token
+    // The first layer is one of these: its keys depend on a token and its place alone.
+    const fresh = await model.cache();
+    await step(model, [ids.slice(ids.length - position - 1)], [fresh]);
+    const last = async (cache: Cache) => {
+      const bytes = await cache.save();
+      const start = 8 + Number(new DataView(bytes.buffer).getBigUint64(0, true));
+      const { shape, data_offsets } = JSON.parse(new TextDecoder().decode(bytes.subarray(8, start)))["rows.0"];
+      const end = start + data_offsets[1];
+      return new Float32Array(bytes.slice(end - 6 * shape[1] * 4, end).buffer);
+    };
+    expect(far(await last(cache), await last(fresh))).toBeLessThan(5e-6);
+    model.dispose();
+  });
+
   it("takes no more memory for 10,000 tokens than for 100", async () => {
     const model = await fixture("llama");
     const { memory } = model.session.engine;
