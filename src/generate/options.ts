@@ -2,6 +2,7 @@ import { InputError, InputTooLongError, UnsupportedOptionError } from "../errors
 import { Config } from "../format/config.ts";
 import type { Json } from "../format/read.ts";
 import type { Tokenizer } from "../format/tokenizer.ts";
+import type { Cache } from "./cache.ts";
 import { anySeed } from "./random.ts";
 
 /** Changes the scores of what follows `ids` in place. */
@@ -63,6 +64,8 @@ export interface GenerateOptions {
   logits_processor?: LogitsProcessor;
   /** What `stop_strings` and the text of `stream` are made with. Default: the model's own, where it was loaded with one. */
   tokenizer?: Decoder;
+  /** `model.cache(…)`, one for each sequence: what a prompt has in common with it is not computed again, and it holds the text afterwards. */
+  cache?: Cache | readonly Cache[];
 }
 
 /** The options of a call, those of the checkpoint, and transformers' defaults in one. */
@@ -80,6 +83,7 @@ export interface Settings
       | "exponential_decay_length_penalty"
       | "logits_processor"
       | "tokenizer"
+      | "cache"
       | "bos_token_id"
       | "pad_token_id"
       | "decoder_start_token_id"
@@ -129,7 +133,7 @@ const READ = new Set(
   frequency_penalty encoder_repetition_penalty no_repeat_ngram_size encoder_no_repeat_ngram_size bad_words_ids sequence_bias
   suppress_tokens begin_suppress_tokens forced_bos_token_id forced_eos_token_id exponential_decay_length_penalty
   remove_invalid_values renormalize_logits eos_token_id stop_strings bos_token_id pad_token_id decoder_start_token_id num_beams
-  length_penalty early_stopping num_return_sequences logits_processor tokenizer signal use_cache`.split(/\s+/),
+  length_penalty early_stopping num_return_sequences logits_processor tokenizer signal cache use_cache`.split(/\s+/),
 );
 
 /** What of a config.json is about generation: where there is no generation_config.json, that counts, the decoder's config behind it. */

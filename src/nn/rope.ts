@@ -65,7 +65,7 @@ const factorOf = (more: Config) => more.number("factor", { min: 1 });
 /** The rotations of each token's position, for heads of `head_dim`. @throws UnsupportedOptionError for a rope_type that is not here */
 export function rotaryTable(g: Graph, rope: Rope, head_dim: number, config?: Config): Node {
   const type = rope.more.string(["rope_type", "type"], config ? Object.keys(SCALINGS) : ["default"], "default");
-  const dim = Math.floor(head_dim * rope.partial_rotary_factor);
+  const dim = rope.dim ?? Math.floor(head_dim * rope.partial_rotary_factor);
   // An odd size is rotated with one number more, as transformers does: its last frequency is that of a pair.
   if (!dim || dim + (dim % 2) > head_dim)
     throw new UnsupportedOptionError("size of rotated heads", dim, ["even sizes"]);
