@@ -43,6 +43,8 @@ export interface InputRules {
   readonly first_position?: number;
   /** With `padded_positions`: those that are this id have no position of their own, but are counted (SASRec). */
   readonly padding_counts?: boolean;
+  /** Positions count visible tokens alone (OPT). */
+  readonly visible_positions?: boolean;
   /** Rows within the last visible one stay even if masked: the model mixes neighbours. */
   readonly keep_holes?: boolean;
   /** Masked tokens attend evenly to every place of their padded row, so that all of these stay where the first is masked, which heads read. */
@@ -124,7 +126,17 @@ export function padded(name: string, ids: Ids): Padded {
 
 /** Lays inputs out without padding; errors call them by their names after `prefix`. @throws InputError, ShapeError, TokenOutOfRangeError, InputTooLongError */
 export function layOut(inputs: Partial<EncoderInputs>, rules: InputRules, prefix = ""): Batch {
-  const { sizes, padded_positions: pad, padding_counts, first_position, keep_holes, even, drop_first, heads } = rules;
+  const {
+    sizes,
+    padded_positions: pad,
+    padding_counts,
+    first_position,
+    visible_positions,
+    keep_holes,
+    even,
+    drop_first,
+    heads,
+  } = rules;
   for (const name of Object.keys(inputs)) {
     const known = name === "attention_mask" || name === "position_ids" || name === "pooling_mask" || name in sizes;
     if (!known && inputs[name as keyof EncoderInputs] !== undefined)
@@ -193,6 +205,12 @@ export function layOut(inputs: Partial<EncoderInputs>, rules: InputRules, prefix
         n += +(!none || !!padding_counts);
         counted[t] = none ? pad : pad + n;
       }
+    position_ids = pick((place) => counted[place]);
+  }
+  if (!position_ids && visible_positions) {
+    const counted = new Int32Array(B * length);
+    for (let b = 0, n = 0; b < B; b++, n = 0)
+      for (let t = 0; t < length; t++) counted[b * length + t] = sees(b, t) ? n++ : 0;
     position_ids = pick((place) => counted[place]);
   }
   position_ids ??= first_position ? column.map((c) => c + first_position) : column;
