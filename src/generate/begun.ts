@@ -46,7 +46,10 @@ export async function begin(model: Generator, inputs: GenerateInputs, options: G
   );
   const room = begun.sequences.map(({ ids }, i) => max_length[i] - ids.length);
   const copies = Math.max(settings.num_beams, settings.num_return_sequences);
-  const decoding = await Decoding.open(session, rules, begun, { room, copies, signal: settings.signal });
+  const caches = [options.cache ?? []].flat();
+  if (caches.length && caches.length !== room.length)
+    throw new InputError(`${caches.length} caches for ${room.length} sequences: each needs its own`);
+  const decoding = await Decoding.open(session, rules, begun, { room, copies, caches, signal: settings.signal });
   return { decoding, settings, processors, max_length };
 }
 

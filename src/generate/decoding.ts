@@ -7,7 +7,7 @@ import { InputError, InputTooLongError } from "../errors.ts";
 import type { Dims, Value } from "../graph/graph.ts";
 import { platform } from "../platform.ts";
 import { firstPosition, type InputRules, positionsOf } from "../runtime/batch.ts";
-import type { SideRows } from "../runtime/kept.ts";
+import type { CacheOptions, SideRows } from "../runtime/kept.ts";
 import type { Range } from "../runtime/ranges.ts";
 import type { Sequence } from "../runtime/sequence.ts";
 import type { RunInputs, Session } from "../runtime/session.ts";
@@ -54,11 +54,19 @@ export interface Row {
   readonly sequence: Sequence;
 }
 
+/** Lends a sequence for a decoding and keeps it afterwards (cache.ts). */
+export interface Keeper {
+  take(session: Session, ids: readonly number[], length: number): Sequence;
+  give(): void;
+}
+
 export interface DecodingOptions {
   /** Tokens that may follow, of all sequences or of each. */
   room: number | readonly number[];
   /** Rows that go on with the same sequence. */
   copies?: number;
+  /** What each sequence goes on from, and where it is kept afterwards. */
+  caches?: readonly Keeper[];
   signal?: AbortSignal;
 }
 
@@ -74,7 +82,7 @@ export class Decoding {
   /** Places in the state that no row uses, by source. */
   readonly #free: Sequence[][] = [];
   /** What `dispose` gives back. */
-  readonly #own: Sequence[] = [];
+  readonly #own: (() => void)[] = [];
   #sides: readonly Range[] = [];
   #begun = false;
 
@@ -90,7 +98,7 @@ export class Decoding {
     session: Session,
     rules: InputRules,
     prompt: Prompt,
-    { room, copies = 1, signal }: DecodingOptions,
+    { room, copies = 1, caches = [], signal }: DecodingOptions,
   ): Promise<Decoding> {
     const most = positionsOf(rules);
     const decoding = new Decoding(session, rules, prompt, signal);
@@ -105,13 +113,17 @@ export class Decoding {
             most,
             reads.length + Math.max(0, (typeof room === "number" ? room : room[source]) - 1),
           );
-          const places = Array.from({ length: copies }, () => {
-            const sequence = state.open({ length });
-            decoding.#own.push(sequence);
+          const cache = caches[source];
+          const open = (options: CacheOptions) => {
+            const sequence = state.open(options);
+            decoding.#own.push(() => sequence.close());
             return sequence;
-          });
-          const [sequence, ...free] = places;
-          decoding.rows.push({ source, copy: 0, ids: [...ids], next: [...reads], past: 0, sequence });
+          };
+          const sequence = cache ? cache.take(session, reads, length) : open({ length });
+          if (cache) decoding.#own.push(() => cache.give());
+          const past = sequence.length;
+          decoding.rows.push({ source, copy: 0, ids: [...ids], next: reads.slice(past), past, sequence });
+          const free = Array.from({ length: copies - 1 }, () => open(sequence.options));
           decoding.#free.push(free);
         }
       }, signal);
@@ -189,7 +201,7 @@ export class Decoding {
 
   dispose(): void {
     const close = () => {
-      for (const sequence of this.#own) sequence.close();
+      for (const give of this.#own.splice(0)) give();
       stateOf(this.session).give(this.#sides);
     };
     this.session.engine.enqueue(close).catch(() => {});

@@ -5,6 +5,7 @@ import { openModel } from "../format/open.ts";
 import type { Packed } from "../format/packed.ts";
 import { brief, type Json, readJson } from "../format/read.ts";
 import type { ModelFolder, ModelSource, SourceOptions } from "../format/source.ts";
+import type { Cache } from "../generate/cache.ts";
 import type { Generator, Token } from "../generate/loop.ts";
 import type { Decoder, GenerateOptions } from "../generate/options.ts";
 import type { GenerateInputs } from "../generate/prompt.ts";
@@ -21,6 +22,7 @@ import {
   scatterProbabilities,
 } from "../runtime/batch.ts";
 import { BASE, type EngineOptions } from "../runtime/engine.ts";
+import type { CacheOptions } from "../runtime/kept.ts";
 import { Layout, type MemoryPlan, type Profiled, Session } from "../runtime/session.ts";
 import { isDtype, type WeightDtype } from "../runtime/weights.ts";
 import { Tensor } from "../tensor.ts";
@@ -167,6 +169,8 @@ function renamed(checkpoint: Checkpoint, rename: (name: string) => string): Chec
 export interface Shape {
   batch?: number;
   length: number;
+  /** The run is a step of generation, each sequence with such a cache. */
+  cache?: CacheOptions;
 }
 
 /** Of a decoder with an encoder, both sides are of this length. */
@@ -177,8 +181,10 @@ export function dimsOf({ batch = 1, length }: Shape): Dims {
 }
 
 /** The outputs that a model computes when it is not told which: all but those that are kept for looking inside, and what generation asks for. */
-export const usual = (outputs: Outputs) =>
-  Object.keys(outputs).filter((name) => !/(^|_)(hidden_states|attentions)$|^next_logits$/.test(name));
+export const usual = (outputs: Outputs, { cache }: { cache?: CacheOptions } = {}) =>
+  cache
+    ? ["next_logits"]
+    : Object.keys(outputs).filter((name) => !/(^|_)(hidden_states|attentions)$|^next_logits$/.test(name));
 
 /** A loaded model. */
 export class Model {
@@ -231,6 +237,18 @@ export class Model {
     yield* (await import("../generate/loop.ts")).stream(this, inputs, options);
   }
 
+  /**
+   * Room for one text's keys and values, which calls of `generate` then share. @throws UnsupportedOptionError, MemoryLimitError
+   */
+  async cache(options: CacheOptions = {}): Promise<Cache> {
+    return (await import("../generate/cache.ts")).openCache(this, options);
+  }
+
+  /** What `cache.save()` gave. @throws FormatError if it is damaged or another model's, MemoryLimitError */
+  async loadCache(bytes: Uint8Array): Promise<Cache> {
+    return (await import("../generate/cache.ts")).loadCache(this, bytes);
+  }
+
   /** Runs the model once and says what each op cost: a run range by range. */
   async profile(
     inputs: ModelInputs,
@@ -247,8 +265,8 @@ export class Model {
   }
 
   /** Exact bytes of a run at this shape, before anything is allocated for it. */
-  plan(shape: Shape, outputs: readonly string[] = usual(this.session.layout.outputs)): MemoryPlan {
-    return this.session.layout.plan(outputs, dimsOf(shape));
+  plan(shape: Shape, outputs: readonly string[] = usual(this.session.layout.outputs, shape)): MemoryPlan {
+    return this.session.layout.plan(outputs, dimsOf(shape), shape.cache);
   }
 
   #layOut(inputs: ModelInputs): Batch {
@@ -342,10 +360,10 @@ export interface PlanOptions extends LoadOptions, Shape {
 /** See load.ts. */
 export async function plan(
   source: ModelSource,
-  { batch, length, outputs, ...options }: PlanOptions,
+  { batch, length, cache, outputs, ...options }: PlanOptions,
 ): Promise<MemoryPlan> {
   const opened = await open(await openModel(source, options), options);
   await opened.close();
   const layout = new Layout(opened.graph.nodes, opened.outputs, BASE, opened.dtype, "dtype" in opened.weights);
-  return layout.plan(outputs ?? usual(opened.outputs), dimsOf({ batch, length }));
+  return layout.plan(outputs ?? usual(opened.outputs, { cache }), dimsOf({ batch, length }), cache);
 }

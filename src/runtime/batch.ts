@@ -43,6 +43,8 @@ export interface InputRules {
   readonly first_position?: number;
   /** With `padded_positions`: those that are this id have no position of their own, but are counted (SASRec). */
   readonly padding_counts?: boolean;
+  /** Positions count visible tokens alone (OPT). */
+  readonly visible_positions?: boolean;
   /** Rows within the last visible one stay even if masked: the model mixes neighbours. */
   readonly keep_holes?: boolean;
   /** Masked tokens attend evenly to every place of their padded row, so that all of these stay where the first is masked, which heads read. */
@@ -131,6 +133,7 @@ export function layOut(inputs: Partial<EncoderInputs>, rules: InputRules, prefix
     padded_positions: pad,
     padding_counts,
     first_position,
+    visible_positions,
     keep_holes,
     even,
     pooled,
@@ -208,6 +211,12 @@ export function layOut(inputs: Partial<EncoderInputs>, rules: InputRules, prefix
         n += +(!none || !!padding_counts);
         counted[t] = none ? pad : pad + n;
       }
+    position_ids = pick((place) => counted[place]);
+  }
+  if (!position_ids && visible_positions) {
+    const counted = new Int32Array(B * length);
+    for (let b = 0, n = 0; b < B; b++, n = 0)
+      for (let t = 0; t < length; t++) counted[b * length + t] = sees(b, t) ? n++ : 0;
     position_ids = pick((place) => counted[place]);
   }
   position_ids ??= first_position ? column.map((c) => c + first_position) : column;
