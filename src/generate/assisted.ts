@@ -8,6 +8,7 @@ import type { Value } from "../graph/graph.ts";
 import { positionsOf } from "../runtime/batch.ts";
 import { type Begun, ends, type Made, processed } from "./begun.ts";
 import { Decoding, type Row } from "./decoding.ts";
+import type { Assistant } from "./options.ts";
 import { pick, uniform } from "./random.ts";
 import { argmax, logSumExp, weightsOf } from "./scores.ts";
 
@@ -28,19 +29,20 @@ interface Pair {
 /** As `tokens` of loop.ts. @throws UnsupportedOptionError where the models cannot go together */
 export async function* assisted(begun: Begun, logprobs: boolean): AsyncGenerator<Made, void, undefined> {
   const { decoding, settings, max_length } = begun;
-  const { assistant_model: assistant, do_sample, seed, num_return_sequences, num_assistant_tokens, signal } = settings;
+  const { do_sample, seed, num_return_sequences, num_assistant_tokens, signal } = settings;
   const { prompt } = decoding;
-  const outputs = assistant!.session.layout.outputs;
-  if (prompt.more || assistant!.prompt || !outputs.next_logits)
-    throw new UnsupportedOptionError("assistant_model", assistant!.config.model_type, ["decoders, for decoders"]);
+  // A caller of plain JavaScript may give anything.
+  const assistant = settings.assistant_model as Assistant;
+  if (prompt.more || assistant.prompt || !assistant.session?.layout.outputs.next_logits)
+    throw new UnsupportedOptionError("assistant_model", assistant.config?.model_type, ["decoders, for decoders"]);
   if (num_return_sequences > 1)
     throw new UnsupportedOptionError("num_return_sequences with assistant_model", num_return_sequences, [1]);
   const size = (decoding.session.layout.outputs.next_logits as Value).cols;
-  const most = positionsOf(assistant!.rules);
+  const most = positionsOf(assistant.rules);
   const room = decoding.rows.map((row) => max_length[row.source] - row.ids.length);
   // A prompt that the draft has no positions for goes on without one.
   const sequences = prompt.sequences.map((s) => (s.reads.length > most ? { ...s, reads: [] } : s));
-  const drafting = await Decoding.open(assistant!.session, assistant!.rules, { sequences }, { room, signal });
+  const drafting = await Decoding.open(assistant.session, assistant.rules, { sequences }, { room, signal });
   try {
     let live = decoding.rows.flatMap((row, i): Pair[] => {
       const text = [...prompt.sequences[row.source].reads];

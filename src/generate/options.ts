@@ -1,4 +1,4 @@
-import { InputError, UnsupportedOptionError } from "../errors.ts";
+import { InputError, InputTooLongError, UnsupportedOptionError } from "../errors.ts";
 import { Config } from "../format/config.ts";
 import type { Json } from "../format/read.ts";
 import type { Tokenizer } from "../format/tokenizer.ts";
@@ -23,7 +23,7 @@ export interface Assistant {
 
 /**
  * Options of `generate` and `stream`, named and meant as in transformers' GenerationConfig, and by default as the checkpoint's
- * generation_config.json says. Lengths count tokens; `max_length` and `min_length` count the prompt's too.
+ * generation_config.json says; null is as if it said nothing. Lengths count tokens; `max_length` and `min_length` count the prompt's too.
  */
 export interface GenerateOptions {
   signal?: AbortSignal;
@@ -52,15 +52,15 @@ export interface GenerateOptions {
   encoder_no_repeat_ngram_size?: number;
   bad_words_ids?: readonly (readonly number[])[];
   sequence_bias?: readonly (readonly [word: readonly number[], bias: number])[];
-  suppress_tokens?: readonly number[];
-  begin_suppress_tokens?: readonly number[];
-  forced_bos_token_id?: number;
-  forced_eos_token_id?: number | readonly number[];
+  suppress_tokens?: readonly number[] | null;
+  begin_suppress_tokens?: readonly number[] | null;
+  forced_bos_token_id?: number | null;
+  forced_eos_token_id?: number | readonly number[] | null;
   exponential_decay_length_penalty?: readonly [start: number, factor: number];
   remove_invalid_values?: boolean;
   renormalize_logits?: boolean;
   /** Ends of a sequence. */
-  eos_token_id?: number | readonly number[];
+  eos_token_id?: number | readonly number[] | null;
   /** Also ends of a sequence: texts whose last character is in the newest token. They need `tokenizer`. */
   stop_strings?: string | readonly string[];
   bos_token_id?: number;
@@ -106,6 +106,8 @@ export interface Settings
   > {
   readonly eos_token_id: readonly number[];
   readonly forced_eos_token_id: readonly number[];
+  readonly suppress_tokens: readonly number[];
+  readonly begin_suppress_tokens: readonly number[];
   readonly stop_strings: readonly string[];
   readonly min_p?: number;
   readonly forced_bos_token_id?: number;
@@ -169,14 +171,14 @@ export function settingsOf(
   model: Config,
   more: readonly string[] = [],
 ): Settings {
-  const given = Object.fromEntries(Object.entries(call).filter(([, v]) => v != null)) as Json;
+  const given = Object.fromEntries(Object.entries(call).filter(([, v]) => v !== undefined)) as Json;
   for (const name of Object.keys(given))
     if (!READ.has(name) && !more.includes(name) && !Object.hasOwn(REFUSED, name))
       throw new UnsupportedOptionError(name, given[name]);
   const file: Json = { ...checkpoint };
   // A length that the call gives is not outdone by the other one of the file.
-  if (given.max_length !== undefined) delete file.max_new_tokens;
-  if (given.min_length !== undefined) delete file.min_new_tokens;
+  if (given.max_length != null) delete file.max_new_tokens;
+  if (given.min_length != null) delete file.min_new_tokens;
   const all = new Config({ ...file, ...given, model_type: undefined }, "generate");
   for (const [name, idle] of Object.entries(REFUSED)) {
     const value = all.raw[name] ?? idle;
@@ -204,7 +206,7 @@ export function settingsOf(
   const lengths = { new: maybe("max_new_tokens"), all: maybe("max_length") };
   const least = { new: maybe("min_new_tokens"), all: whole("min_length", 0) };
   const settings: Settings = {
-    do_sample: all.bool("do_sample") || (given.do_sample === undefined && SAMPLING.some((name) => name in given)),
+    do_sample: all.bool("do_sample") || (given.do_sample == null && SAMPLING.some((name) => given[name] != null)),
     temperature: above("temperature"),
     top_k: whole("top_k", 50),
     top_p: share("top_p", 1),
@@ -251,6 +253,7 @@ export function settingsOf(
     signal: call.signal,
     max_length(prompt) {
       if (lengths.new !== undefined) return prompt + lengths.new;
+      if (lengths.all === undefined && prompt >= positions) throw new InputTooLongError(prompt + 1, positions);
       const max = lengths.all ?? Math.min(prompt + 20, positions);
       if (prompt >= max) throw new InputError(`max_length is ${max}, and the prompt has ${prompt} tokens`);
       return max;

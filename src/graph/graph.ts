@@ -294,9 +294,9 @@ export class Graph {
   }
 
   /** The table of cos and sin that `rotary` reads, a row for each position (arXiv:2104.09864). */
-  rotaryTable(positions: Value, inv_freq: Float32Array, scale = 1): Node {
-    const inputs = { positions, inv_freq: this.constant(inv_freq) };
-    return this.node(Op.rotary_table, positions.rows, 2 * inv_freq.length, inputs, { half: inv_freq.length, scale });
+  rotaryTable(positions: Value, inv_freq: Value, scale = 1): Node {
+    const half = inv_freq.cols;
+    return this.node(Op.rotary_table, positions.rows, 2 * half, { positions, inv_freq }, { half, scale });
   }
 
   rotary(x: Value, table: Value, heads: number, interleaved = false): Node {

@@ -22,6 +22,8 @@ type Scaling = (
 /** What a rope_type makes of the frequencies, as transformers' modeling_rope_utils.py does. */
 const SCALINGS: { readonly [rope_type: string]: Scaling } = {
   default: (frequencies) => ({ frequencies }),
+  /** Multiplied by a tensor of the checkpoint (see rotaryTable), which GGUF files have instead of what it was computed from. */
+  factors: (frequencies) => ({ frequencies }),
   /** Positions divided by a factor. */
   linear: (frequencies, { more }) => ({ frequencies: frequencies.map((f) => f / factorOf(more)) }),
   /** Low frequencies divided by a factor, high ones kept, a ramp between (arXiv:2407.21783). */
@@ -71,5 +73,7 @@ export function rotaryTable(g: Graph, rope: Rope, head_dim: number, config?: Con
     throw new UnsupportedOptionError("size of rotated heads", dim, ["even sizes"]);
   const length = () => config!.int("max_position_embeddings", { max: 2 ** 31, default: 2048 });
   const { frequencies, scale } = SCALINGS[type](inverseFrequencies(dim, rope.rope_theta), rope, dim, length);
-  return g.rotaryTable(g.input("position_ids", "T"), frequencies, scale);
+  const each = type === "factors" && g.weight(rope.more.string("factors"), [frequencies.length]);
+  const inv_freq = g.constant(frequencies);
+  return g.rotaryTable(g.input("position_ids", "T"), each ? g.mul(inv_freq, each) : inv_freq, scale);
 }

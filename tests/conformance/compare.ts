@@ -5,12 +5,12 @@ import { fileURLToPath } from "node:url";
 import { type EncoderInputs, type LoadOptions, loadModel } from "../../src/host/node.ts";
 
 interface Tensor {
-  data: Float32Array | Int32Array;
+  data: Float32Array | Int32Array | Uint8Array;
   dims: number[];
 }
 
-/** The tensors (F32, I32) of a file. */
-function safetensors(url: URL): { [name: string]: Tensor } {
+/** The tensors (F32, I32, U8) of a file. */
+export function safetensors(url: URL): { [name: string]: Tensor } {
   const bytes = readFileSync(url);
   const size = Number(bytes.readBigUInt64LE(0));
   const header = JSON.parse(bytes.toString("utf8", 8, 8 + size));
@@ -19,13 +19,14 @@ function safetensors(url: URL): { [name: string]: Tensor } {
     Object.entries<{ dtype: string; shape: number[]; data_offsets: number[] }>(header).map(([name, t]) => {
       const [begin, end] = t.data_offsets.map((o) => bytes.byteOffset + 8 + size + o);
       const own = bytes.buffer.slice(begin, end);
-      return [name, { data: t.dtype === "F32" ? new Float32Array(own) : new Int32Array(own), dims: t.shape }];
+      const Kind = { F32: Float32Array, I32: Int32Array, U8: Uint8Array }[t.dtype]!;
+      return [name, { data: new Kind(own), dims: t.shape }];
     }),
   );
 }
 
 /** Largest |got - want| over the largest |want|, but at least over 1; Infinity where dims differ or a number is none. */
-function distance(got: Tensor | undefined, want: Tensor): number {
+export function distance(got: Tensor | undefined, want: Tensor): number {
   if (got?.dims.join() !== want.dims.join()) return Number.POSITIVE_INFINITY;
   let worst = 0;
   let most = 1;
