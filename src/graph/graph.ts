@@ -101,6 +101,8 @@ export interface AttentionOptions {
   relative?: { c2p?: Value; p2c?: Value; ld: number; index: Value; span: number };
   /** Sizes of keys' sequences differ from queries' (cross-attention): names of the offset and position inputs. */
   k_offsets?: Value;
+  /** Where the rows of each sequence of queries begin, if not where the sequence does. */
+  q_offsets?: Value;
 }
 
 /** Some thousand layers: what a lying config may cost. */
@@ -313,7 +315,7 @@ export class Graph {
     const B = beside(q.rows, "B");
     const cross = sideOf(q.rows) !== sideOf(k.rows);
     const placed = !o.k_offsets && !cross;
-    const q_offsets = this.input("offsets", B);
+    const q_offsets = o.q_offsets ?? this.input("offsets", B);
     // Rows of a state, or of another side, lie where the layout for them says.
     const suffix = cached(k) ? windowed((k as Node).attrs.window) : "";
     const where = (name: string) => this.input(`${cross ? "cross" : "k"}_${name}${suffix}`, B);

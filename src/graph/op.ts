@@ -52,6 +52,8 @@ export const enum Activation {
   sigmoid = 8,
   /** cap · tanh(x / cap). */
   softcap = 9,
+  /** Only `unary` takes it. */
+  exp = 10,
 }
 
 export const enum Binary {

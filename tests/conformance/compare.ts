@@ -10,7 +10,7 @@ interface Tensor {
 }
 
 /** The tensors (F32, I32, U8) of a file. */
-export function safetensors(url: URL): { [name: string]: Tensor } {
+export export function safetensors(url: URL): { [name: string]: Tensor } {
   const bytes = readFileSync(url);
   const size = Number(bytes.readBigUInt64LE(0));
   const header = JSON.parse(bytes.toString("utf8", 8, 8 + size));
