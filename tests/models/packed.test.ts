@@ -43,7 +43,7 @@ const input_ids = [
   [1, 4, 9],
 ];
 
-async function everything(model: Model, inputs: ModelInputs): Promise<ModelOutputs> {
+async function everything(model: Model, inputs: ModelInputs = { input_ids }): Promise<ModelOutputs> {
   try {
     return await model.forward(inputs, { outputs: model.outputs });
   } finally {
