@@ -26,11 +26,19 @@ export type {
 export type { Document, Found, SemanticSearch } from "./tasks/semanticSearch.ts";
 export type { SentenceSimilarity } from "./tasks/sentenceSimilarity.ts";
 export type {
+  Summarization,
+  Text2TextGeneration,
+  Text2TextOptions,
+  Translation,
+  TranslationOptions,
+} from "./tasks/text2text.ts";
+export type {
   Classified,
   TextClassification,
   TextClassificationOptions,
   TextInput,
 } from "./tasks/textClassification.ts";
+export type { Generated, TextGeneration, TextGenerationOptions } from "./tasks/textGeneration.ts";
 export type { Ranked, TextRanking, TextRankingOptions } from "./tasks/textRanking.ts";
 export type {
   Entity,
