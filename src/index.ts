@@ -3,6 +3,9 @@ export type { ModelFiles, ModelSource, SourceOptions } from "./format/source.ts"
 export type { ChatTemplateOptions, Message } from "./format/tokenizer/chat.ts";
 export type { Encoding, Tokenizer } from "./format/tokenizer.ts";
 export type { Cache } from "./generate/cache.ts";
+export type { Token } from "./generate/loop.ts";
+export type { GenerateOptions, LogitsProcessor } from "./generate/options.ts";
+export type { GenerateInputs } from "./generate/prompt.ts";
 export { loadModel, plan } from "./models/load.ts";
 export type { LoadOptions, Model, ModelOutputs, PlanOptions, Progress } from "./models/model.ts";
 export { supportedModels } from "./models/registry.ts";
