@@ -4,7 +4,7 @@ import { openModel } from "../format/open.ts";
 import { type Json, readJson } from "../format/read.ts";
 import type { ModelFolder } from "../format/source.ts";
 import { open as openTokenizer } from "../format/tokenizer/prepared.ts";
-import type { Shapes } from "../graph/graph.ts";
+import type { Shapes, Value } from "../graph/graph.ts";
 import { MissingFileError, UnsupportedModelError, UnsupportedOptionError } from "../host/node.ts";
 import { buildGraph, type Extension, type LoadOptions, usual } from "../models/model.ts";
 import { architectureOf } from "../models/registry.ts";
@@ -33,10 +33,11 @@ async function layOut(
 ) {
   const found = await architectureOf(config);
   const { graph, body, own, outputs } = buildGraph(found, config, shapes, extend);
+  const attentions = body.attentions ?? (body.decoder_attentions as Value[] | undefined) ?? [];
   return {
     shape: {
-      layers: body.attentions.length,
-      heads: body.attentions[0]?.cols,
+      layers: attentions.length,
+      heads: attentions[0]?.cols,
       hidden_size: body.last_hidden_state.cols,
       positions: positionsOf(found.architecture.rules(config)),
       outputs: Object.keys(own),

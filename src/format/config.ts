@@ -18,6 +18,8 @@ export interface Rope {
   rope_theta: number;
   /** The part of each head that is rotated. */
   partial_rotary_factor: number;
+  /** How many numbers of each head that is, where the config says this instead. */
+  dim?: number;
   /** What the rope_type needs besides: `factor`, `low_freq_factor` … */
   more: Config;
 }
@@ -70,6 +72,12 @@ export class Config {
     return this.get(names, (v) => Array.isArray(v) && v.every(good), ["a list of", ...(choices ?? ["strings"])], []);
   }
 
+  /** A list of numbers, empty where there is none. */
+  numbers(names: Names): number[] {
+    const good = (v: unknown) => Array.isArray(v) && v.every((x) => typeof x === "number");
+    return this.get(names, good, ["a list of numbers"], []);
+  }
+
   /** A config within this one, empty where there is none. */
   sub(names: Names): Config {
     return new Config(this.get<Json>(names, isObject, ["an object"], {}), `${this.file}: ${this.name(names)}`);
@@ -89,7 +97,7 @@ export class Config {
    * The rotary parameters, of one layer type where they differ by it. transformers 5 has them in `rope_parameters`; before, they
    * were `rope_scaling` and a field that most models call `rope_theta`, and some `theta`.
    */
-  rope(layer_type = "", theta: Names = "rope_theta", default_theta = 1e4): Rope {
+  rope(layer_type = "", theta: Names = "rope_theta", default_theta = 1e4, default_part = 1): Rope {
     const all = this.sub(["rope_scaling", "rope_parameters"]);
     const more = all.has(layer_type) ? all.sub(layer_type) : all;
     const either = (inner: string, outer: Names, range: Range) =>
@@ -99,7 +107,7 @@ export class Config {
       rope_theta: either("rope_theta", theta, { min: 1, default: default_theta }),
       partial_rotary_factor: either("partial_rotary_factor", ["partial_rotary_factor", "rotary_pct"], {
         max: 1,
-        default: 1,
+        default: default_part,
       }),
       more,
     };

@@ -1,12 +1,14 @@
 import { FormatError, InputError } from "../errors.ts";
 import { Aligned } from "./tokenizer/aligned.ts";
-import { cleaned, type Decoder, decoder } from "./tokenizer/decoder.ts";
+import type { ChatTemplateOptions, ChatTemplates, Message } from "./tokenizer/chat.ts";
+import { cleaned, type Decoder, decoder, decoderSteps, spelledBytes } from "./tokenizer/decoder.ts";
 import { type Model, model } from "./tokenizer/model.ts";
 import { type Normalizer, normalizer } from "./tokenizer/normalizer.ts";
-import { anyOf, isId, malformed, type Part, passSpace, WORD } from "./tokenizer/part.ts";
+import { anyOf, isId, malformed, type Part, passSpace, utf8, WORD } from "./tokenizer/part.ts";
 import { type PostProcessor, postProcessor, type Row, type Slot, trimmed } from "./tokenizer/postProcessor.ts";
 import { open, type Prepared, type Vocab } from "./tokenizer/prepared.ts";
 import { type PreTokenizer, preTokenizer } from "./tokenizer/preTokenizer.ts";
+import { type DecodeOptions, TextStream } from "./tokenizer/stream.ts";
 
 /** What a text, or a pair of texts, becomes. Each list has one entry per token. */
 export interface Encoding {
@@ -127,6 +129,10 @@ export class Tokenizer {
   readonly #split: PreTokenizer;
   readonly #post: PostProcessor;
   readonly #decode: Decoder;
+  readonly #steps: readonly Part[];
+  /** Whether tokens stand for bytes, a run of which becomes text together; whether decoding takes characters off a text's end. */
+  readonly byte_fallback: boolean;
+  readonly strips: boolean;
   /** Added tokens as they stand in the text (0) and in the normalised text (1), and what finds them. */
   readonly #added: readonly (readonly [tokens: Map<string, AddedToken>, pattern: RegExp | undefined])[];
   /** The ids of all added tokens, and how they are written. */
@@ -170,6 +176,9 @@ export class Tokenizer {
     this.#model = model(prepared);
     this.#post = postProcessor(post_processor);
     this.#decode = decoder(decode);
+    this.#steps = decoderSteps(decode);
+    this.byte_fallback = this.#steps.some(({ type }) => type === "ByteFallback");
+    this.strips = this.#steps.some(({ type, stop }) => type === "Strip" && Boolean(stop));
     const added_tokens = [...((json.added_tokens ?? []) as AddedToken[])];
 
     const idOf = (token?: string) =>
@@ -262,18 +271,73 @@ export class Tokenizer {
   }
 
   /** The text of ids; those without a token are left out. `clean_up_tokenization_spaces` is false unless tokenizer_config.json sets it. */
-  decode(
-    ids: Iterable<number>,
-    {
-      skip_special_tokens = false,
-      clean_up_tokenization_spaces = this.#config.clean_up_tokenization_spaces === true,
-    } = {},
-  ): string {
+  decode(ids: Iterable<number>, { skip_special_tokens = false, ...options }: DecodeOptions = {}): string {
     const tokens = Array.from(ids, (id) =>
       skip_special_tokens && this.#special.has(id) ? "" : (this.token(id) ?? ""),
     );
     const text = this.#decode(tokens.filter(Boolean)).join("");
-    return clean_up_tokenization_spaces ? cleaned(text) : text;
+    return this.cleans(options) ? cleaned(text) : text;
+  }
+
+  /** Whether the folder has a template for conversations. */
+  get has_chat_template(): boolean {
+    return Boolean(this.#config.chat_template);
+  }
+
+  /**
+   * The prompt of a conversation: its ids, or with `tokenize: false` its text. The template is the folder's (Jinja), or `chat_template`.
+   * @throws InputError if there is none, or it refuses the conversation
+   */
+  async apply_chat_template<T extends boolean = true>(
+    messages: readonly Message[],
+    { tokenize, ...options }: Omit<ChatTemplateOptions, "tokenize"> & { tokenize?: T } = {},
+  ): Promise<T extends false ? string : number[]> {
+    const { renderChat } = await import("./tokenizer/chat.ts");
+    const named = SPECIAL.map((name) => [`${name}_token`, this[`${name}_token` as "bos_token"]]);
+    const special = Object.fromEntries(named.filter(([, token]) => token !== undefined));
+    const text = renderChat(messages, this.#config.chat_template as ChatTemplates | undefined, special, options);
+    if (tokenize === false) return text as never;
+    return this.encode(text, { add_special_tokens: false }).input_ids as never;
+  }
+
+  /** Whether `decode` with these options cleans spaces up. */
+  cleans({
+    clean_up_tokenization_spaces = this.#config.clean_up_tokenization_spaces === true,
+  }: DecodeOptions): boolean {
+    return clean_up_tokenization_spaces;
+  }
+
+  /**
+   * What each token adds to a text, in UTF-8, or begins one with (`begins`); without special tokens, and those that add nothing. Many a token
+   * is a part of a character.
+   */
+  bytes(begins = false): [id: number, bytes: Uint8Array][] {
+    const ids = new Set([...this.#vocab.ids(), ...this.#written.keys()]);
+    for (const id of this.#special) ids.delete(id);
+    const { byte_fallback } = this;
+    const levels = this.#steps.some(({ type }) => type === "ByteLevel");
+    // A word, for others to stand behind.
+    const context = begins || levels ? [] : [...ids].filter((id) => /^\W?[A-Za-z]+$/.test(this.token(id)!)).slice(0, 1);
+    const before = this.#decode(context.map((id) => this.token(id)!)).join("").length;
+    return [...ids].flatMap((id): [number, Uint8Array][] => {
+      const token = this.token(id)!;
+      const hex = byte_fallback ? /^<0x([0-9A-Fa-f]{2})>$/.exec(token) : null;
+      const all = hex
+        ? [Number.parseInt(hex[1], 16)]
+        : levels
+          ? spelledBytes(token)
+          : utf8(
+              this.#decode([...context.map((c) => this.token(c)!), token])
+                .join("")
+                .slice(before),
+            );
+      return all.length ? [[id, Uint8Array.from(all)]] : [];
+    });
+  }
+
+  /** Text of ids that come one by one. Joined, it is what `decode` gives for all of them; no character is ever split. */
+  stream(options?: DecodeOptions): TextStream {
+    return new TextStream(this, options);
   }
 
   /** Makes tokens of a text: pass 0 takes out added tokens, pass 1 those in the normalised text, pass 2 splits and cuts the rest. */

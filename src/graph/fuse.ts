@@ -60,9 +60,11 @@ export function stateless({ nodes, outputs }: Fused): Fused {
   return rewrite(nodes, outputs, (node, _original, out) => {
     if (cached(node)) return node.inputs.x!;
     const { inputs } = node;
-    const made = inputs.k_ends
-      ? { ...node, inputs: { ...inputs, k_offsets: inputs.q_offsets, k_ends: undefined } }
-      : node;
+    // Another side's keys lie where the host says, kept or not.
+    const made =
+      inputs.k_ends && inputs.q!.rows === inputs.k!.rows
+        ? { ...node, inputs: { ...inputs, k_offsets: inputs.q_offsets, k_ends: undefined } }
+        : node;
     out.add(made);
     return made;
   });

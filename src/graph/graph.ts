@@ -1,10 +1,21 @@
 import { FormatError, ShapeError, UnsupportedOptionError } from "../errors.ts";
 import { Activation, Binary, Op, type Pooling, Unbounded } from "./op.ts";
 
-/** A size known now, or the name of one known when inputs come: T rows, B sequences, P attention probabilities of one layer,
- * S rows of keys where they are not the queries', R floats of a mask. */
-export type Dim = number | "T" | "B" | "P" | "S" | "R";
-export type Dims = Readonly<Record<Exclude<Dim, number>, number>>;
+/** What of a side is counted: T rows, B sequences, P attention probabilities of one layer, X those of its queries over another side's keys,
+ * S rows of keys where they are not the queries', R floats of a mask or rows of another input that is as long as the host says. */
+type Axis = "T" | "B" | "P" | "S" | "R" | "X";
+/** A size known now, or the name of one known when inputs come: of the graph's own side, or of another (`encoder.T`). */
+export type Dim = number | Axis | `${string}.${Axis}`;
+/** What is not there is 0. */
+export type Dims = Readonly<
+  Record<Exclude<Axis, "X">, number> & { X?: number; [other: `${string}.${Axis}`]: number | undefined }
+>;
+
+/** The side that rows belong to; "" is the graph's own. */
+export const sideOf = (d: Dim): string => (typeof d === "string" && d.includes(".") ? d.slice(0, d.indexOf(".")) : "");
+
+/** Another size of the same side. */
+export const beside = (d: Dim, axis: Axis): Dim => (sideOf(d) ? `${sideOf(d)}.${axis}` : axis);
 
 /** Host data that a program reads by this name: written before each run. */
 export type InputName = string;
@@ -27,6 +38,14 @@ export interface Weight extends Base {
   readonly transposed: boolean;
   /** Of a convolution's [out, in, kernel], whose rows are turned to [kernel, in], as `unfold` lays out what they meet; else 1. */
   readonly kernel: number;
+  /** Its first row in the file, where it is a part of a tensor. */
+  readonly from: number;
+  /** Block i of the file's rows (of a vector's numbers), `size` each, lies at block to[i]. */
+  readonly blocks: Blocks | undefined;
+}
+export interface Blocks {
+  readonly size: number;
+  readonly to: readonly number[];
 }
 /** Numbers computed by the host when the graph is built. */
 export interface Constant extends Base {
@@ -82,6 +101,8 @@ export interface AttentionOptions {
   relative?: { c2p?: Value; p2c?: Value; ld: number; index: Value; span: number };
   /** Sizes of keys' sequences differ from queries' (cross-attention): names of the offset and position inputs. */
   k_offsets?: Value;
+  /** Where the rows of each sequence of queries begin, if not where the sequence does. */
+  q_offsets?: Value;
 }
 
 /** Some thousand layers: what a lying config may cost. */
@@ -89,35 +110,70 @@ const MOST_NODES = 1 << 15;
 
 /** Builds a model's graph. Every value is a matrix of f32 (or a column of i32) with rows that may be symbolic; nothing is computed here. */
 export class Graph {
-  readonly #weights = new Map<string, Weight>();
-  readonly #inputs = new Map<string, Input>();
+  readonly #weights: Map<string, Weight>;
+  readonly #inputs: Map<string, Input>;
   /** In the order of their making, which is an order of execution. */
-  readonly nodes: Node[] = [];
+  readonly nodes: Node[];
 
-  constructor(readonly shapes: Shapes) {}
+  /** `of` and `scope`: see `side`. */
+  constructor(
+    readonly shapes: Shapes,
+    of?: Graph,
+    readonly scope = "",
+  ) {
+    this.#weights = of ? of.#weights : new Map();
+    this.#inputs = of ? of.#inputs : new Map();
+    this.nodes = of?.nodes ?? [];
+  }
+
+  /**
+   * This graph as a part of a model builds in it that has rows and inputs of its own: its T is `name.T`, its input_ids `name_input_ids`.
+   * So an encoder is written once, and is the whole model or the encoder of one.
+   */
+  side(name: string): Graph {
+    return new Graph(this.shapes, this, name);
+  }
+
+  #dim(d: Dim): Dim {
+    return this.scope && typeof d === "string" && !sideOf(d) ? `${this.scope}.${d as Axis}` : d;
+  }
 
   has(name: string): boolean {
     return this.shapes.get(name) !== undefined;
   }
 
+  /** What the host writes: by the name of the side that its rows belong to, then its own. */
   input(name: InputName, rows: Dim, type: "i32" | "f32" = "i32", cols = 1): Input {
-    const input: Input = this.#inputs.get(name) ?? { kind: "input", name, rows, cols, type };
-    this.#inputs.set(name, input);
+    const own = this.#dim(rows);
+    const side = typeof own === "number" ? this.scope : sideOf(own);
+    const full = side ? `${side}_${name}` : name;
+    const input: Input = this.#inputs.get(full) ?? { kind: "input", name: full, rows: own, cols, type };
+    this.#inputs.set(full, input);
     return input;
   }
 
-  /** A tensor of the checkpoint. @throws ShapeError if its dims differ, FormatError if it is missing (see WeightsError in load). */
-  weight(name: string, dims: readonly number[], transposed = false): Weight {
-    const known = this.#weights.get(name);
+  /**
+   * A tensor of the checkpoint, or `rows` of its rows from row `from` on (a tensor of matrices: rows of its last dim), or one whose
+   * blocks of rows lie in another order than in the file. @throws ShapeError if its dims differ, FormatError if it is missing (see WeightsError in load)
+   */
+  weight(
+    name: string,
+    dims: readonly number[],
+    transposed = false,
+    { from = 0, rows, blocks }: { from?: number; rows?: number; blocks?: Blocks } = {},
+  ): Weight {
+    const key = from || rows ? `${name}[${from}]` : name;
+    const known = this.#weights.get(key);
     const shape = known ? undefined : this.shapes.get(name)?.shape;
     if (shape && (shape.length !== dims.length || shape.some((d, i) => d !== dims[i])))
       throw new ShapeError(name, dims, shape);
-    const matrix =
-      dims.length === 1
-        ? [1, dims[0]]
-        : transposed
-          ? [dims[1], dims[0]]
-          : [dims[0], dims.slice(1).reduce((a, b) => a * b, 1)];
+    // Tables and single rows of vision models begin with axes of size 1.
+    const ones = dims.findIndex((d) => d !== 1);
+    const axes = dims.slice(Math.max(0, Math.min(dims.length - 2, ones)));
+    const [first, ...rest] = axes.length < 2 ? [1, ...axes] : axes;
+    const taken = rows ?? first;
+    const width = rows ? dims.at(-1)! : rest.reduce((a, b) => a * b, 1);
+    const matrix = transposed ? [width, taken] : [taken, width];
     if (known && (known.rows !== matrix[0] || known.cols !== matrix[1]))
       throw new FormatError(name, "is used in two shapes");
     const weight: Weight = known ?? {
@@ -126,10 +182,21 @@ export class Graph {
       rows: matrix[0],
       cols: matrix[1],
       transposed,
-      kernel: dims[2] ?? 1,
+      kernel: axes.length === 3 && !rows ? axes[2] : 1,
+      from,
+      blocks,
     };
-    if (!known) this.#weights.set(name, weight);
+    if (!known) this.#weights.set(key, weight);
     return weight;
+  }
+
+  /** Rows of weights one under the other, or, without `cols`, vectors as one; a number stands for so many rows (numbers) of zeros. */
+  stack(parts: readonly (Weight | number)[], cols?: number): Stack {
+    const all = parts.map((p) =>
+      typeof p === "number" ? { weight: undefined, size: p } : { weight: p, size: cols ? p.rows : p.cols },
+    );
+    const size = all.reduce((n, p) => n + p.size, 0);
+    return { kind: "stack", parts: all, rows: cols ? size : 1, cols: cols ?? size };
   }
 
   constant(data: Float32Array | Int32Array, rows = 1): Constant {
@@ -142,7 +209,7 @@ export class Graph {
     const node: Node = {
       kind: "node",
       op,
-      rows,
+      rows: this.#dim(rows),
       cols,
       inputs,
       attrs,
@@ -178,9 +245,14 @@ export class Graph {
     return this.node(Op.unary, x.rows, x.cols, { x }, { kind: Activation.softcap, eps: cap });
   }
 
-  /** Rows of x, which a run with a state writes there beside those of earlier runs: what `attention` reads as keys or values. */
-  cache(x: Value): Node {
-    return this.node(Op.scatter, x.rows, x.cols, { x, index: this.input("cache_rows", x.rows) });
+  /**
+   * Rows of x, which a run with a state writes there beside those of earlier runs: what `attention` reads as keys or values. `left` of
+   * that attention, where it has one, lets the state forget what no later query sees.
+   */
+  cache(x: Value, left = Unbounded.value): Node {
+    const window = left < Unbounded.value ? left + 1 : 0;
+    const index = this.input(`cache_rows${windowed(window)}`, x.rows);
+    return this.node(Op.scatter, x.rows, x.cols, { x, index }, { window });
   }
 
   activation(x: Value, kind: Activation): Value {
@@ -225,9 +297,9 @@ export class Graph {
   }
 
   /** The table of cos and sin that `rotary` reads, a row for each position (arXiv:2104.09864). */
-  rotaryTable(positions: Value, inv_freq: Float32Array, scale = 1): Node {
-    const inputs = { positions, inv_freq: this.constant(inv_freq) };
-    return this.node(Op.rotary_table, positions.rows, 2 * inv_freq.length, inputs, { half: inv_freq.length, scale });
+  rotaryTable(positions: Value, inv_freq: Value, scale = 1): Node {
+    const half = inv_freq.cols;
+    return this.node(Op.rotary_table, positions.rows, 2 * half, { positions, inv_freq }, { half, scale });
   }
 
   rotary(x: Value, table: Value, heads: number, interleaved = false): Node {
@@ -235,13 +307,19 @@ export class Graph {
     return this.node(Op.rotary, x.rows, x.cols, { x, table }, attrs);
   }
 
-  /** One attention over ragged sequences. Returns what it gives and its probabilities, which cost nothing unless they are asked for. */
+  /** One attention over ragged sequences, or over those of another side (cross-attention): that is where k's rows say so. Returns what it gives and its probabilities, which cost nothing unless they are asked for. */
   attention(q: Value, k: Value, v: Value, o: AttentionOptions): { out: Node; probabilities: Node } {
     const kv_heads = o.kv_heads ?? o.heads;
     if (q.cols % o.heads) throw new UnsupportedOptionError("heads", o.heads, [`divisors of ${q.cols}`]);
     const head_dim = q.cols / o.heads,
       value_dim = v.cols / kv_heads;
-    const q_offsets = this.input("offsets", "B");
+    const B = beside(q.rows, "B");
+    const cross = sideOf(q.rows) !== sideOf(k.rows);
+    const placed = !o.k_offsets && !cross;
+    const q_offsets = o.q_offsets ?? this.input("offsets", B);
+    // Rows of a state, or of another side, lie where the layout for them says.
+    const suffix = cached(k) ? windowed((k as Node).attrs.window) : "";
+    const where = (name: string) => this.input(`${cross ? "cross" : "k"}_${name}${suffix}`, B);
     const out = this.node(
       Op.attention,
       q.rows,
@@ -251,18 +329,18 @@ export class Graph {
         k,
         v,
         q_offsets,
-        k_offsets: o.k_offsets ?? (cached(k) ? this.input("k_offsets", "B") : q_offsets),
-        k_ends: cached(k) ? this.input("k_ends", "B") : undefined,
+        k_offsets: o.k_offsets ?? (cross || cached(k) ? where("offsets") : q_offsets),
+        k_ends: cached(k) ? where("ends") : undefined,
         mask: o.mask,
         bias: o.bias,
         slopes: o.slopes,
         sinks: o.sinks,
-        q_positions: o.k_offsets ? undefined : this.input("index", q.rows),
-        k_positions: o.k_offsets ? undefined : this.input("key_index", k.rows),
+        q_positions: placed ? this.input("index", q.rows) : undefined,
+        k_positions: placed ? this.input("key_index", k.rows) : undefined,
         c2p: o.relative?.c2p,
         p2c: o.relative?.p2c,
         rel_index: o.relative?.index,
-        tap_offsets: this.input("tap_offsets", "B"),
+        tap_offsets: this.input(cross ? "cross_tap_offsets" : "tap_offsets", B),
       },
       {
         heads: o.heads,
@@ -280,7 +358,7 @@ export class Graph {
         rel_span: o.relative?.span ?? 0,
       },
     );
-    return { out, probabilities: this.node("tap", "P", o.heads, { attention: out }) };
+    return { out, probabilities: this.node("tap", beside(q.rows, cross ? "X" : "P"), o.heads, { attention: out }) };
   }
 
   /** One row for each sequence. */
@@ -310,14 +388,35 @@ export class Graph {
     return this.node(Op.matmul, x.rows, heads * ld, { a: x, b }, { heads });
   }
 
+  /** x · table: for each row of x a sum of the table's rows, weighted. The table stays f32. */
+  mix(x: Value, table: Value): Node {
+    if (x.cols !== table.rows) throw new ShapeError("mix", [x.cols, table.cols], [table.rows as number, table.cols]);
+    const b = this.node(Op.copy, table.rows, table.cols, { x: table }, { panels: 1 });
+    return this.node(Op.matmul, x.rows, table.cols, { a: x, b });
+  }
+
   /** The k largest of each row, best first: k values, and from column cols / 2 on where they stand (i32). */
   topK(x: Value, k: number): Node {
     return this.node(Op.top_k, x.rows, 2 * pad(k), { x }, { k });
   }
 
+  /**
+   * A mixture of experts: Σ weights · down(activation(gate) · up) over the experts that `index` names for each row, `inner` columns between.
+   * `up` holds gates and ups of each expert, `down` what follows, in whole panels; a `limit`: see assembly/kernels/experts.ts.
+   */
+  experts(
+    x: Value,
+    weights: Value,
+    index: Value,
+    { up, down, up_bias, down_bias }: { up: Value; down: Value; up_bias?: Value; down_bias?: Value },
+    attrs: { experts: number; inner: number; kind: Activation; limit: number },
+  ): Node {
+    return this.node(Op.experts, x.rows, x.cols, { x, weights, index, up, down, up_bias, down_bias }, attrs);
+  }
+
   /** Rows `-before` … `width - before - 1` around each row, side by side: what a convolution over time multiplies. */
   unfold(x: Value, width: number, before: number): Node {
-    const inputs = { x, offsets: this.input("offsets", "B"), visible: this.input("visible", "T") };
+    const inputs = { x, offsets: this.input("offsets", beside(x.rows, "B")), visible: this.input("visible", x.rows) };
     return this.node(Op.unfold, x.rows, x.cols * width, inputs, { width, before });
   }
 }
@@ -326,6 +425,9 @@ export class Graph {
 export function pad(cols: number): number {
   return (cols + 7) & ~7;
 }
+
+/** What names of inputs that tell where rows of a state lie end in: layers that see a window keep other rows than those that see all. */
+export const windowed = (window: number): string => (window ? `_${window}` : "");
 
 /** Whether a run with a state keeps this value. */
 export const cached = (v: Value): boolean => v.kind === "node" && v.op === Op.scatter;

@@ -42,7 +42,7 @@ export interface Bound {
   ld(v: Value): number;
 }
 
-const size = (dims: Dims, d: Dim) => (typeof d === "number" ? d : dims[d]);
+export const size = (dims: Dims, d: Dim): number => (typeof d === "number" ? d : (dims[d] ?? 0));
 
 /** Floats from row to row: ids, masks and probabilities lie tight, matrices in whole vectors. */
 function stride(v: Value | undefined): number {
@@ -66,7 +66,8 @@ interface Planned {
 /** Lists of ops that are kept, one for each choice of dims: some 10 KB each. */
 const KEPT = 8;
 
-const fits = (dims: Dims, into: Dims) => (Object.keys(dims) as (keyof Dims)[]).every((k) => dims[k] <= into[k]);
+const fits = (dims: Dims, into: Dims) =>
+  (Object.keys(dims) as (keyof Dims)[]).every((k) => size(dims, k) <= size(into, k));
 
 /** The part of a graph that some outputs need, and its place in memory. Dims are bound again for each run; the list of nodes is not. */
 export class Program {
@@ -147,7 +148,9 @@ export class Program {
 
   #emit(place: Omit<Place, "scratch">, scratch: (n: Node) => number) {
     const records: { node: Node; words: Words }[] = [];
-    const steps: Step[] = this.#nodes.map((node) => {
+    // An encoder whose rows stay from an earlier run has none in this one.
+    const some = this.#nodes.filter((node) => place.size(node.rows) > 0);
+    const steps: Step[] = some.map((node) => {
       const first = records.length;
       const tap = this.#taps.get(node);
       const full = tap ? { ...node, inputs: { ...node.inputs, tap } } : node;
@@ -171,8 +174,8 @@ export class Program {
     if (!this.#next || !fits(dims, this.#next.dims)) this.reserve(dims);
     if (this.#plan !== this.#next) this.#bound.clear();
     this.#plan = this.#next!; // kept only now: a plan that memory had no room for binds nothing
-    const { T, B, P, S, R } = dims;
-    const key = [T, B, P, S, R, from, kept?.key, ...this.inputs.map((v) => +absent(v))].join();
+    const sizes = Object.entries(dims).map(([name, n]) => `${name}${n}`);
+    const key = [...sizes, from, kept?.key, ...this.inputs.map((v) => +absent(v))].join();
     const bound = this.#bound.get(key) ?? this.#bind(this.#plan, dims, from, residents, absent, kept);
     this.#bound.delete(key);
     this.#bound.set(key, bound);

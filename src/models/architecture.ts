@@ -1,19 +1,32 @@
 import type { Config } from "../format/config.ts";
+import type { Generator } from "../generate/loop.ts";
 import type { Outputs } from "../graph/fuse.ts";
 import type { Graph, Value } from "../graph/graph.ts";
-import type { InputRules } from "../runtime/batch.ts";
+import type { Batch, InputRules, ModelInputs } from "../runtime/batch.ts";
 
 /** What a checkpoint was trained to do, as the class names in `architectures` say it: BertFor… */
-export type Head = "MaskedLM" | "CausalLM" | "SequenceClassification" | "TokenClassification" | "QuestionAnswering";
+export type Head =
+  | "MaskedLM"
+  | "CausalLM"
+  | "SequenceClassification"
+  | "TokenClassification"
+  | "QuestionAnswering"
+  | "ConditionalGeneration"
+  | "ImageClassification"
+  | "ImageClassificationWithTeacher"
+  | "AudioClassification";
 
-/** What an encoder gives before any head. */
+/** What a model gives before any head, by the names that transformers has for it. */
 export interface Body {
   readonly last_hidden_state: Value;
-  /** The input of each layer, and the last one's output. */
-  readonly hidden_states: readonly Value[];
-  /** Probabilities of each layer's attention. */
-  readonly attentions: readonly Value[];
   readonly pooler_output?: Value;
+  readonly hidden_states?: readonly Value[];
+  readonly attentions?: readonly Value[];
+  /**
+   * hidden_states: the input of each layer, and the last one's output. attentions: probabilities of each layer's attention. Of a decoder
+   * with an encoder: those of each, decoder_… and encoder_…, encoder_last_hidden_state and cross_attentions.
+   */
+  readonly [output: string]: Value | readonly Value[] | undefined;
 }
 
 /** A model family: how its config and tensors become a graph. */
@@ -28,6 +41,10 @@ export interface Architecture {
   readonly heads: { readonly [H in Head]?: (g: Graph, config: Config, body: Body, at: string) => Outputs };
   /** Tokens see those before them: such a model goes on with a text. */
   readonly causal?: boolean;
+  /** Lays out what `forward` takes, where that is not text alone. */
+  layOut?(inputs: ModelInputs, config: Config): Batch;
+  /** How its generation begins, where that is not with `input_ids` alone. */
+  readonly prompt?: Generator["prompt"];
   /** Tensors that checkpoints of this family may hold without use, besides heads and position buffers. */
   readonly ignore?: RegExp;
 }

@@ -1,26 +1,32 @@
-import { FormatError, MissingFileError, UnsupportedOptionError } from "../errors.ts";
+import { FormatError, InputError, MissingFileError, UnsupportedOptionError } from "../errors.ts";
 import { type Checkpoint, openCheckpoint } from "../format/checkpoint.ts";
 import { Config } from "../format/config.ts";
 import { openModel } from "../format/open.ts";
 import type { Packed } from "../format/packed.ts";
-import { brief, readJson } from "../format/read.ts";
+import { brief, type Json, readJson } from "../format/read.ts";
 import type { ModelFolder, ModelSource, SourceOptions } from "../format/source.ts";
+import type { Cache } from "../generate/cache.ts";
+import type { Generator, Token } from "../generate/loop.ts";
+import type { Decoder, GenerateOptions } from "../generate/options.ts";
+import type { GenerateInputs } from "../generate/prompt.ts";
 import type { Outputs } from "../graph/fuse.ts";
-import { type Dims, Graph, type Shapes, type Value } from "../graph/graph.ts";
+import { type Dims, Graph, type Shapes, sideOf, type Value } from "../graph/graph.ts";
+import { size } from "../graph/lower.ts";
 import { whole } from "../options.ts";
 import {
   type Batch,
-  type EncoderInputs,
   type InputRules,
   layOut,
+  type ModelInputs,
   scatter,
   scatterProbabilities,
 } from "../runtime/batch.ts";
 import { BASE, type EngineOptions } from "../runtime/engine.ts";
+import type { CacheOptions } from "../runtime/kept.ts";
 import { Layout, type MemoryPlan, type Profiled, Session } from "../runtime/session.ts";
 import { isDtype, type WeightDtype } from "../runtime/weights.ts";
 import { Tensor } from "../tensor.ts";
-import type { GenerateInputs, GenerateOptions } from "./generate.ts";
+import type { Architecture } from "./architecture.ts";
 import { architectureOf } from "./registry.ts";
 
 /** Progress over all files of a load together. */
@@ -52,11 +58,13 @@ export type Extension = (g: Graph, outputs: Outputs, at: string) => Outputs;
 
 interface Opened {
   config: Config;
+  architecture: Architecture;
   /** The checkpoint's tensors by name. */
   shapes: ReadonlyMap<string, { readonly shape: readonly number[] }>;
   graph: Graph;
   outputs: Outputs;
   rules: InputRules;
+  generation: Json;
   ignore: RegExp;
   dtype: WeightDtype | undefined;
   weights: Packed | readonly Checkpoint[];
@@ -100,10 +108,12 @@ export async function open(
     const ignore = architecture.ignore ? new RegExp(`${UNUSED.source}|${architecture.ignore.source}`) : UNUSED;
     return {
       config,
+      architecture,
       shapes,
       graph,
       outputs,
       rules: architecture.rules(config),
+      generation: outputs.next_logits ? await generationOf(folder, config, prefix, signal) : {},
       ignore: packed ? (modules ? /^$/ : MODULES) : ignore,
       dtype: packed ? (packed.dtype as WeightDtype) : dtype,
       weights: packed ?? checkpoints,
@@ -114,6 +124,11 @@ export async function open(
     await close();
     throw error;
   }
+}
+
+async function generationOf(folder: ModelFolder, config: Config, prefix: string, signal?: AbortSignal): Promise<Json> {
+  const file = await readJson(folder, `${prefix}generation_config.json`, signal);
+  return file ?? (await import("../generate/options.ts")).legacyGeneration(config);
 }
 
 /** Names in a packed file of what stands behind the transformer: only tasks ask for it. */
@@ -154,26 +169,37 @@ function renamed(checkpoint: Checkpoint, rename: (name: string) => string): Chec
 export interface Shape {
   batch?: number;
   length: number;
+  /** The run is a step of generation, each sequence with such a cache. */
+  cache?: CacheOptions;
 }
 
-function dimsOf({ batch = 1, length }: Shape): Dims {
+/** Of a decoder with an encoder, both sides are of this length. */
+export function dimsOf({ batch = 1, length }: Shape): Dims {
   for (const [name, n] of Object.entries({ batch, length })) whole(name, n);
-  return { T: batch * length, B: batch, P: batch * length * length, S: 0, R: 0 };
+  const [T, B, P] = [batch * length, batch, batch * length * length];
+  return { T, B, P, X: P, S: 0, R: 0, "encoder.T": T, "encoder.B": B, "encoder.P": P };
 }
 
 /** The outputs that a model computes when it is not told which: all but those that are kept for looking inside, and what generation asks for. */
-export const usual = (outputs: Outputs) =>
-  Object.keys(outputs).filter((name) => !["hidden_states", "attentions", "next_logits"].includes(name));
+export const usual = (outputs: Outputs, { cache }: { cache?: CacheOptions } = {}) =>
+  cache
+    ? ["next_logits"]
+    : Object.keys(outputs).filter((name) => !/(^|_)(hidden_states|attentions)$|^next_logits$/.test(name));
 
-/** A loaded encoder. */
+/** A loaded model. */
 export class Model {
   /** Names of what `forward` can give. */
   readonly outputs: readonly string[];
+  /** What `generate` and `stream` make text with: set by tasks, or by you. */
+  tokenizer?: Decoder;
 
   constructor(
     readonly config: Config,
     readonly session: Session,
     readonly rules: InputRules,
+    readonly architecture: Pick<Architecture, "layOut" | "prompt"> = {},
+    /** generation_config.json, or what the config.json says of generation. */
+    readonly generation: Json = {},
   ) {
     this.outputs = Object.keys(session.layout.outputs);
   }
@@ -184,51 +210,94 @@ export class Model {
    * @throws InputError, ShapeError, TokenOutOfRangeError, InputTooLongError, MemoryLimitError, AbortError
    */
   async forward(
-    inputs: EncoderInputs,
-    { outputs = usual(this.session.layout.outputs), signal }: RunOptions & { outputs?: readonly string[] } = {},
+    inputs: ModelInputs,
+    { outputs, signal }: RunOptions & { outputs?: readonly string[] } = {},
   ): Promise<ModelOutputs> {
-    const batch = layOut(inputs, this.rules);
-    return this.session.run(outputs, batch.dims, batch.inputs, (_, copy) => this.#collect(outputs, batch, copy), {
+    const batch = this.#layOut(inputs);
+    const names = this.#computable(batch, inputs, outputs);
+    return this.session.run(names, batch.dims, batch.inputs, (_, copy) => this.#collect(names, batch, copy), {
       signal,
     });
   }
 
+  get prompt(): Generator["prompt"] {
+    return this.architecture.prompt;
+  }
+
   /**
-   * Goes on with each sequence: the prompts and what follows them. Greedy, or as `options` and the checkpoint's
-   * generation_config.json say. @throws as forward
+   * Goes on with each sequence: the prompts and what follows them, `num_return_sequences` of each. Greedy, or as `options` and the
+   * checkpoint's generation_config.json say (docs/generation.md). @throws as forward, UnsupportedOptionError
    */
   async generate(inputs: GenerateInputs, options: GenerateOptions = {}): Promise<number[][]> {
-    return (await import("./generate.ts")).generate(this, inputs, options);
+    return (await import("../generate/loop.ts")).generate(this, inputs, options);
+  }
+
+  /** Goes on with one sequence and gives each token as it is made. @throws as generate */
+  async *stream(inputs: GenerateInputs, options: GenerateOptions = {}): AsyncGenerator<Token, void, undefined> {
+    yield* (await import("../generate/loop.ts")).stream(this, inputs, options);
+  }
+
+  /**
+   * Room for one text's keys and values, which calls of `generate` then share. @throws UnsupportedOptionError, MemoryLimitError
+   */
+  async cache(options: CacheOptions = {}): Promise<Cache> {
+    return (await import("../generate/cache.ts")).openCache(this, options);
+  }
+
+  /** What `cache.save()` gave. @throws FormatError if it is damaged or another model's, MemoryLimitError */
+  async loadCache(bytes: Uint8Array): Promise<Cache> {
+    return (await import("../generate/cache.ts")).loadCache(this, bytes);
   }
 
   /** Runs the model once and says what each op cost: a run range by range. */
   async profile(
-    inputs: EncoderInputs,
-    { outputs = usual(this.session.layout.outputs), signal }: RunOptions & { outputs?: readonly string[] } = {},
+    inputs: ModelInputs,
+    { outputs, signal }: RunOptions & { outputs?: readonly string[] } = {},
   ): Promise<Profiled[]> {
-    const { dims, inputs: laid } = layOut(inputs, this.rules);
+    const batch = this.#layOut(inputs);
     let steps: Profiled[] = [];
     const profile = (all: Profiled[]) => {
       steps = all;
     };
-    await this.session.run(outputs, dims, laid, () => {}, { signal, profile });
+    const names = this.#computable(batch, inputs, outputs);
+    await this.session.run(names, batch.dims, batch.inputs, () => {}, { signal, profile });
     return steps;
   }
 
   /** Exact bytes of a run at this shape, before anything is allocated for it. */
-  plan(shape: Shape, outputs: readonly string[] = usual(this.session.layout.outputs)): MemoryPlan {
-    return this.session.layout.plan(outputs, dimsOf(shape));
+  plan(shape: Shape, outputs: readonly string[] = usual(this.session.layout.outputs, shape)): MemoryPlan {
+    return this.session.layout.plan(outputs, dimsOf(shape), shape.cache);
+  }
+
+  #layOut(inputs: ModelInputs): Batch {
+    return this.architecture.layOut?.(inputs, this.config) ?? layOut(inputs, this.rules);
+  }
+
+  /** The outputs that are asked for, or the usual ones of those that a batch has rows for: one side of a model may be left out. */
+  #computable({ dims }: Batch, inputs: ModelInputs, asked?: readonly string[]): readonly string[] {
+    const { layout } = this.session;
+    const there = (name: string) => layout.values([name]).every(({ rows }) => size(dims, rows) > 0);
+    const missing = asked?.find((name) => !there(name));
+    if (missing === undefined) return asked ?? usual(layout.outputs).filter(there);
+    const given = Object.keys(inputs).filter((name) => inputs[name as keyof ModelInputs] !== undefined);
+    throw new InputError(`${missing} needs more than ${given.join(", ")}`);
   }
 
   #collect(names: readonly string[], batch: Batch, copy: (v: Value) => Float32Array): ModelOutputs {
-    const { B } = batch.dims;
     const tensor = (v: Value): Tensor => {
       const data = copy(v);
-      if (v.rows === "B") return new Tensor(data, [B, v.cols]);
-      if (v.rows === "P")
-        return new Tensor(scatterProbabilities(data, v.cols, batch), [B, v.cols, batch.length, batch.length]);
-      const dims = [B, batch.length, ...(v.kind === "view" && v.cols === 1 ? [] : [v.cols])];
-      return new Tensor(scatter(data, v.cols, batch), dims);
+      const side = sideOf(v.rows);
+      const own = side ? batch.sides![side] : batch;
+      const { B } = own.dims;
+      const axis = typeof v.rows === "string" && v.rows.slice(side ? side.length + 1 : 0);
+      if (axis === "B") return new Tensor(data, [B, v.cols]);
+      if (axis === "X" && v.kind === "node" && v.op !== "tap") return new Tensor(data, [B, data.length / B]);
+      if (axis === "P" || axis === "X") {
+        const keys = axis === "X" ? Object.values(batch.sides!)[0] : own;
+        return new Tensor(scatterProbabilities(data, v.cols, own, keys), [B, v.cols, own.length, keys.length]);
+      }
+      const dims = [B, own.length, ...(v.kind === "view" && v.cols === 1 ? [] : [v.cols])];
+      return new Tensor(scatter(data, v.cols, own), dims);
     };
     const all = this.session.layout.outputs;
     return Object.fromEntries(
@@ -258,7 +327,7 @@ export async function loadModel(source: ModelSource, options: LoadOptions & Modu
   const opened = await open(await openModel(source, options), options);
   const { session, done } = await loadOpened(opened, options);
   done();
-  return new Model(opened.config, session, opened.rules);
+  return new Model(opened.config, session, opened.rules, opened.architecture, opened.generation);
 }
 
 /** Loads what was opened, with progress over its bytes, or closes it; `done` tells that all is done. */
@@ -291,10 +360,10 @@ export interface PlanOptions extends LoadOptions, Shape {
 /** See load.ts. */
 export async function plan(
   source: ModelSource,
-  { batch, length, outputs, ...options }: PlanOptions,
+  { batch, length, cache, outputs, ...options }: PlanOptions,
 ): Promise<MemoryPlan> {
   const opened = await open(await openModel(source, options), options);
   await opened.close();
   const layout = new Layout(opened.graph.nodes, opened.outputs, BASE, opened.dtype, "dtype" in opened.weights);
-  return layout.plan(outputs ?? usual(opened.outputs), dimsOf({ batch, length }));
+  return layout.plan(outputs ?? usual(opened.outputs, { cache }), dimsOf({ batch, length }), cache);
 }

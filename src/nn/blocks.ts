@@ -63,6 +63,11 @@ export function only(config: Config, values: { readonly [name: string]: unknown 
 }
 
 /** The hidden state of each sequence's first token, which classifiers read: [B, cols]. */
-export function firstToken(g: Graph, x: Value): Node {
-  return g.embed(g.input("first_rows", "B"), x);
+export function firstToken(g: Graph, x: Value, scale = 1): Node {
+  return g.embed(g.input("first_rows", "B"), x, scale);
+}
+
+/** The same of the second token, which is the distillation token of models that have one. */
+export function secondToken(g: Graph, x: Value, scale = 1): Node {
+  return g.embed(g.input("second_rows", "B"), x, scale);
 }

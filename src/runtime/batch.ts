@@ -1,6 +1,7 @@
 import { InputError, InputTooLongError, ShapeError, TokenOutOfRangeError } from "../errors.ts";
 import type { Dims } from "../graph/graph.ts";
 import { Invisible } from "../graph/op.ts";
+import type { TensorLike } from "../tensor.ts";
 
 export type Numbers = ArrayLike<number> | ArrayLike<bigint>;
 /** Whole numbers by sequence: a tensor [B, T] (or [T]), or nested arrays whose rows may differ in length, or one sequence alone. */
@@ -17,23 +18,54 @@ export interface EncoderInputs {
   pooling_mask?: Ids;
 }
 
+/** What any model takes: text, what a decoder has written so far, pictures, sound. */
+export interface ModelInputs extends Partial<EncoderInputs> {
+  decoder_input_ids?: Ids;
+  decoder_attention_mask?: Ids;
+  decoder_position_ids?: Ids;
+  /** Images [B, channels, height, width], as `ImageProcessor` makes them. */
+  pixel_values?: TensorLike;
+  /** Spectrograms [B, time, frequency]. */
+  input_values?: TensorLike;
+  /** Log-mel spectrograms [B, mels, frames]. */
+  input_features?: TensorLike;
+  /** Images of another size than the model was trained with are allowed: its table of positions is interpolated. */
+  interpolate_pos_encoding?: boolean;
+}
+
 /** What a model says of its inputs. */
 export interface InputRules {
   /** How many rows the table of each input has: ids must lie below. */
   readonly sizes: { readonly [input: string]: number };
   /** Positions count the tokens that are not this id, from this number + 1 on (RoBERTa); else they count all, from 0 on. */
   readonly padded_positions?: number;
+  /** Positions count from this number on (BART); else from 0. */
+  readonly first_position?: number;
+  /** With `padded_positions`: those that are this id have no position of their own, but are counted (SASRec). */
+  readonly padding_counts?: boolean;
+  /** Positions count visible tokens alone (OPT). */
+  readonly visible_positions?: boolean;
   /** Rows within the last visible one stay even if masked: the model mixes neighbours. */
   readonly keep_holes?: boolean;
   /** Masked tokens attend evenly to every place of their padded row, so that all of these stay where the first is masked, which heads read. */
   readonly even?: boolean;
+  /** The place that a pooler reads, of a row of ids (-1 behind its end): its row stays even if masked. Default: the first. */
+  readonly pooled?: (ids: Int32Array) => number;
+  /** Masked tokens go even where they come first: no head reads them. */
+  readonly drop_first?: boolean;
   /** Heads of an attention, for where the probabilities of each sequence begin. */
   readonly heads: number;
 }
 
+/** The position of a sequence's first token. */
+export const firstPosition = ({ padded_positions: pad, first_position = 0 }: Positions): number =>
+  pad === undefined ? first_position : pad + 1;
+
 /** Most tokens that a sequence may have: Infinity where positions are not looked up in a table. */
-export const positionsOf = ({ sizes, padded_positions: pad }: Pick<InputRules, "sizes" | "padded_positions">): number =>
-  (sizes.position_ids ?? Number.POSITIVE_INFINITY) - (pad === undefined ? 0 : pad + 1);
+export const positionsOf = (rules: Positions): number =>
+  (rules.sizes.position_ids ?? Number.POSITIVE_INFINITY) - firstPosition(rules);
+
+type Positions = Pick<InputRules, "sizes" | "padded_positions" | "first_position">;
 
 /** Sequences laid end to end without padding, and the way back to the padded form. */
 export interface Batch {
@@ -45,7 +77,9 @@ export interface Batch {
   /** Rows of each sequence start here; one more than there are sequences. */
   readonly offsets: Int32Array;
   /** What programs read by name. An input that is absent is a null pointer. */
-  readonly inputs: { readonly [name: string]: Int32Array | undefined };
+  readonly inputs: { readonly [name: string]: Int32Array | Float32Array | undefined };
+  /** What other sides of the graph read, whose dims and inputs are among these (sides.ts). */
+  readonly sides?: { readonly [side: string]: Batch };
 }
 
 interface Padded {
@@ -92,11 +126,20 @@ export function padded(name: string, ids: Ids): Padded {
   return { data, lengths, length };
 }
 
-/** Lays inputs out without padding. @throws InputError, ShapeError, TokenOutOfRangeError, InputTooLongError */
-export function layOut(
-  inputs: EncoderInputs,
-  { sizes, padded_positions: pad, keep_holes, even, heads }: InputRules,
-): Batch {
+/** Lays inputs out without padding; errors call them by their names after `prefix`. @throws InputError, ShapeError, TokenOutOfRangeError, InputTooLongError */
+export function layOut(inputs: Partial<EncoderInputs>, rules: InputRules, prefix = ""): Batch {
+  const {
+    sizes,
+    padded_positions: pad,
+    padding_counts,
+    first_position,
+    visible_positions,
+    keep_holes,
+    even,
+    pooled,
+    drop_first,
+    heads,
+  } = rules;
   for (const name of Object.keys(inputs)) {
     const known = name === "attention_mask" || name === "position_ids" || name === "pooling_mask" || name in sizes;
     if (!known && inputs[name as keyof EncoderInputs] !== undefined)
@@ -104,40 +147,45 @@ export function layOut(
         `this model has no input ${name}; it takes ${[...Object.keys(sizes), "attention_mask"].join(", ")}`,
       );
   }
-  const ids = padded("input_ids", inputs.input_ids);
+  const ids = padded(`${prefix}input_ids`, inputs.input_ids as Ids);
   const { length } = ids;
   const B = ids.lengths.length;
   const like = (name: Exclude<keyof EncoderInputs, "input_ids">) => {
     const value = inputs[name];
     if (value === undefined) return undefined;
-    const p = padded(name, value);
+    const p = padded(prefix + name, value);
     if (p.lengths.length !== B || p.length !== length)
-      throw new ShapeError(name, [B, length], [p.lengths.length, p.length]);
+      throw new ShapeError(prefix + name, [B, length], [p.lengths.length, p.length]);
     return p.data;
   };
   const mask = like("attention_mask");
   const types = like("token_type_ids");
   const given = like("position_ids");
-  const pooled = like("pooling_mask");
+  const pooling = like("pooling_mask");
   const sees = (b: number, t: number) => t < ids.lengths[b] && (!mask || mask[b * length + t] > 0);
 
   const rows: number[] = [];
   const offsets = new Int32Array(B + 1);
+  const pooled_rows = new Int32Array(B);
   let moved = false;
   let hidden = false;
   for (let b = 0; b < B; b++) {
     const all = even && !sees(b, 0);
+    const read = pooled?.(ids.data.subarray(b * length, (b + 1) * length)) ?? 0;
     let end = length;
-    while (end > 1 && !all && !sees(b, end - 1)) end--;
+    while (end > read + 1 && !all && !sees(b, end - 1)) end--;
     for (let t = 0; t < end; t++) {
       const visible = sees(b, t);
-      // The first token stays even if masked: transformers' heads read it.
-      if (!visible && t > 0 && !keep_holes && !all) continue;
+      // The first token stays even if masked, or the one that is pooled: transformers' heads read it.
+      if (!visible && (t !== read || drop_first) && !keep_holes && !all) continue;
       if (rows.length - offsets[b] !== t) moved = true;
       if (!visible) hidden = true;
+      if (t === read) pooled_rows[b] = rows.length;
       rows.push(b * length + t);
     }
     offsets[b + 1] = rows.length;
+    if (drop_first && rows.length === offsets[b])
+      throw new InputError(`${prefix}input_ids[${b}] has no token that counts`);
   }
   // Loops: Int32Array.from calls an iterator for each number, which is most of a short run's host time.
   const pick = (of: (place: number) => number) => {
@@ -148,7 +196,7 @@ export function layOut(
   const inRange = (name: string, values: Int32Array) => {
     const size = sizes[name];
     values.forEach((id, i) => {
-      if (id < 0 || id >= size) throw new TokenOutOfRangeError(rows[i], id, size, name);
+      if (id < 0 || id >= size) throw new TokenOutOfRangeError(rows[i], id, size, prefix + name);
     });
     return values;
   };
@@ -158,14 +206,23 @@ export function layOut(
     // arXiv:1907.11692's implementation: counted over the padded row, whatever the mask says.
     const counted = new Int32Array(B * length);
     for (let b = 0, n = 0; b < B; b++, n = 0)
-      for (let t = b * length; t < (b + 1) * length; t++) counted[t] = ids.data[t] === pad ? pad : pad + ++n;
+      for (let t = b * length; t < (b + 1) * length; t++) {
+        const none = ids.data[t] === pad;
+        n += +(!none || !!padding_counts);
+        counted[t] = none ? pad : pad + n;
+      }
     position_ids = pick((place) => counted[place]);
   }
-  position_ids ??= column;
+  if (!position_ids && visible_positions) {
+    const counted = new Int32Array(B * length);
+    for (let b = 0, n = 0; b < B; b++, n = 0)
+      for (let t = 0; t < length; t++) counted[b * length + t] = sees(b, t) ? n++ : 0;
+    position_ids = pick((place) => counted[place]);
+  }
+  position_ids ??= first_position ? column.map((c) => c + first_position) : column;
   if (sizes.position_ids) {
     const most = position_ids.reduce((a, v) => Math.max(a, v), 0);
-    if (most >= sizes.position_ids && !given)
-      throw new InputTooLongError(length, positionsOf({ sizes, padded_positions: pad }));
+    if (most >= sizes.position_ids && !given) throw new InputTooLongError(length, positionsOf(rules));
     inRange("position_ids", position_ids);
   }
   const lengths = Array.from({ length: B }, (_, b) => offsets[b + 1] - offsets[b]);
@@ -174,7 +231,7 @@ export function layOut(
   const visible = hidden ? pick((place) => +sees(Math.floor(place / length), place % length)) : undefined;
   const shown = (c: number, i: number) => (visible && !visible[i] ? Invisible.position : c);
   const keys = moved || hidden ? column.map(shown) : undefined;
-  const pool_mask = pooled ? pick((place) => +(pooled[place] > 0)) : visible;
+  const pool_mask = pooling ? pick((place) => +(pooling[place] > 0)) : visible;
   /** The first or last row of each sequence that is pooled. */
   const edge = (end: 0 | 1, step: 1 | -1) =>
     Int32Array.from({ length: B }, (_, b) => {
@@ -201,6 +258,7 @@ export function layOut(
       offsets,
       tap_offsets,
       first_rows: offsets.subarray(0, B),
+      pooled_rows,
       pool_first_rows: edge(0, 1),
       pool_last_rows: edge(1, -1),
       pool_mask,
@@ -219,18 +277,23 @@ export function scatter(rows: Float32Array, cols: number, { rows: places, dims: 
   return out;
 }
 
-/** Probabilities [head][query][key] of each sequence, put into [B, heads, length, length]; masked keys and rows are zeros. */
+/** Probabilities [head][query][key] of each sequence, put into [B, heads, length, length of keys]; masked keys and rows are zeros. */
 export function scatterProbabilities(
   from: Float32Array,
   heads: number,
-  { rows, offsets, dims: { B }, length }: Batch,
+  queries: Batch,
+  keys: Batch = queries,
 ): Float32Array {
-  const out = new Float32Array(B * heads * length * length);
+  const { B } = queries.dims;
+  const out = new Float32Array(B * heads * queries.length * keys.length);
+  const columns = ({ rows, offsets, length }: Batch, b: number) =>
+    rows.subarray(offsets[b], offsets[b + 1]).map((place) => place % length);
   let at = 0;
   for (let b = 0; b < B; b++) {
-    const columns = rows.subarray(offsets[b], offsets[b + 1]).map((place) => place % length);
+    const [all, seen] = [columns(queries, b), columns(keys, b)];
     for (let h = 0; h < heads; h++) {
-      for (const q of columns) for (const k of columns) out[((b * heads + h) * length + q) * length + k] = from[at++];
+      for (const q of all)
+        for (const k of seen) out[((b * heads + h) * queries.length + q) * keys.length + k] = from[at++];
     }
   }
   return out;

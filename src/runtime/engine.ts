@@ -4,6 +4,7 @@ import type { Step } from "../graph/lower.ts";
 import { Part } from "../graph/op.ts";
 import { type Build, type Compiled, fromBase64, platform, type WasmSource } from "../platform.ts";
 import { Memory } from "./memory.ts";
+import { type Range, Ranges } from "./ranges.ts";
 
 /** What assembly/index.ts exports. */
 interface Exports extends Record<string, unknown> {
@@ -94,11 +95,8 @@ const CALL = 8;
 /** Milliseconds per unit of work before anything was measured: slow, so that first calls are short. */
 const SLOW = 1 / 2e6;
 
-/** Reserved bytes. A block may be empty, so an address alone does not name one. */
-export interface Block {
-  readonly at: number;
-  readonly end: number;
-}
+/** Reserved bytes. */
+export type Block = Range;
 
 /** One instance of the module and its memory. Calls on it queue; a long run gives the event loop its turn. */
 export class Engine {
@@ -107,8 +105,8 @@ export class Engine {
   readonly exports: Exports;
   /** Whether the forms of the integer tiles were tried (probe.ts). */
   probed = false;
-  /** What is reserved for good, by address. */
-  #blocks: Block[] = [];
+  /** What is reserved for good. */
+  readonly #blocks = new Ranges(BASE);
   #busy = false;
   /** What wakes those that wait for their turn. */
   readonly #waiting: (() => void)[] = [];
@@ -140,22 +138,22 @@ export class Engine {
 
   /** First byte behind all that is reserved: scratch begins here. */
   get top(): number {
-    return this.#blocks.at(-1)?.end ?? BASE;
+    return this.#blocks.top;
   }
 
   /** Keeps `bytes` (a multiple of 64) until they are released, in the lowest gap that holds them. Call it within `enqueue`. */
   reserve(bytes: number): Block {
-    let at = BASE;
-    let i = 0;
-    for (; i < this.#blocks.length && this.#blocks[i].at < at + bytes; i++) at = this.#blocks[i].end;
-    const block = { at, end: at + bytes };
-    this.#blocks.splice(i, 0, block);
-    return block;
+    return this.#blocks.reserve(bytes);
+  }
+
+  /** The block with another size where it is, if it is the topmost. Call it within `enqueue`. */
+  extend(block: Block, bytes: number): Block | undefined {
+    return this.#blocks.extend(block, bytes);
   }
 
   /** Call it within `enqueue`: work that is under way or queued before has its weights there, and its scratch behind `top`. */
   release(block: Block): void {
-    this.#blocks = this.#blocks.filter((b) => b !== block);
+    this.#blocks.release(block);
   }
 
   /** Runs `work` when all earlier work is done, whether or not that failed; never, if `signal` fires before that. */

@@ -3,14 +3,14 @@ import type { Checkpoint } from "../format/checkpoint.ts";
 import type { Packed } from "../format/packed.ts";
 import type { StreamOptions } from "../format/safetensors.ts";
 import { base, type Fused, fuse, type Outputs, stateless } from "../graph/fuse.ts";
-import { cached, type Dims, type Node, type Value } from "../graph/graph.ts";
-import { type Bound, bytesOf, Program } from "../graph/lower.ts";
+import type { Dims, Node, Value } from "../graph/graph.ts";
+import { type Bound, bytesOf, type Kept, Program, size } from "../graph/lower.ts";
 import { align } from "../graph/plan.ts";
 import { BASE, type Block, Engine, type EngineOptions } from "./engine.ts";
+import { type CacheOptions, partOf, stateBytes } from "./kept.ts";
 import { Memory } from "./memory.ts";
 import { PROBE, probe } from "./probe.ts";
 import type { Profiled } from "./profile.ts";
-import { State } from "./state.ts";
 import { type WeightDtype, Weights } from "./weights.ts";
 
 export type { Profiled } from "./profile.ts";
@@ -25,6 +25,8 @@ export interface MemoryPlan {
   /** Weights and what is computed from them at load. */
   weights: number;
   scratch: number;
+  /** Of the caches that were asked for. */
+  state: number;
   total: number;
 }
 
@@ -90,10 +92,20 @@ export class Layout {
     return this.#stateful;
   }
 
-  plan(names: readonly string[], dims: Dims): MemoryPlan {
-    const scratch = Math.max(this.program(names).bytes(dims), this.prologue.bytes(NO_DIMS));
-    return { weights: this.end, scratch, total: Memory.pages(this.end + Math.max(scratch, this.weights.window)) };
+  plan(names: readonly string[], dims: Dims, cache?: CacheOptions): MemoryPlan {
+    const state = cache ? stateBytes(this.stateful, cache, dims.B) : 0;
+    const T = cache ? Math.min(dims.T, dims.B * partOf(this.stateful, cache)) : dims.T;
+    const scratch = Math.max(this.program(names, !!cache).bytes({ ...dims, T }), this.prologue.bytes(NO_DIMS));
+    const total = Memory.pages(this.end + Math.max(state + scratch, this.weights.window));
+    return { weights: this.end, state, scratch, total };
   }
+}
+
+export interface RunOptions {
+  signal?: AbortSignal;
+  profile?: (steps: Profiled[]) => void;
+  /** Where keys and values are kept between runs. */
+  state?: Kept;
 }
 
 /** A graph with its weights in an engine, of its own unless it is given one. */
@@ -139,35 +151,36 @@ export class Session {
     dims: Dims,
     inputs: RunInputs,
     read: (values: Value[], copy: (v: Value) => Float32Array) => T,
-    options: { signal?: AbortSignal; profile?: (steps: Profiled[]) => void; state?: State } = {},
+    options: RunOptions = {},
   ): Promise<T> {
-    return this.engine.enqueue(async () => {
-      const { layout, engine } = this;
-      const { state } = options;
-      const program = layout.program(names, !!state);
-      engine.memory.ensure(engine.top + program.reserve(dims));
-      if (layout.weights.quantized && engine.build === "relaxed" && !engine.probed) {
-        if (engine.memory.bytes >= engine.top + PROBE) probe(engine, engine.top);
-        engine.probed = true;
-      }
-      const bound = program.bind(dims, engine.top, layout.weights, (v) => inputs[v.name] === undefined, state);
-      for (const input of program.inputs) {
-        const data = inputs[input.name];
-        if (data?.length) engine.memory.write(bound.address(input), data, input.cols, bound.ld(input));
-      }
-      await this.#execute(bound, options.signal, options.profile);
-      const copy = (v: Value) => {
-        const rows = typeof v.rows === "number" ? v.rows : dims[v.rows];
-        return engine.memory.read(bound.address(v), rows, v.cols, bound.ld(v));
-      };
-      return read(layout.values(names, state && layout.stateful), copy);
-    }, options.signal);
+    return this.engine.enqueue(() => this.perform(names, dims, inputs, read, options), options.signal);
   }
 
-  /** Memory for `rows` rows of what the model keeps of tokens: keys and values. @throws MemoryLimitError */
-  state(rows: number, signal?: AbortSignal): Promise<State> {
-    const { engine, layout } = this;
-    return engine.enqueue(() => new State(engine, layout.stateful.nodes.filter(cached), rows), signal);
+  /** `run` for within `enqueue`. */
+  async perform<T>(
+    names: readonly string[],
+    dims: Dims,
+    inputs: RunInputs,
+    read: (values: Value[], copy: (v: Value) => Float32Array) => T,
+    { signal, profile, state }: RunOptions,
+  ): Promise<T> {
+    const { layout, engine } = this;
+    const program = layout.program(names, !!state);
+    engine.memory.ensure(engine.top + program.reserve(dims));
+    if (layout.weights.quantized && engine.build === "relaxed" && !engine.probed) {
+      if (engine.memory.bytes >= engine.top + PROBE) probe(engine, engine.top);
+      engine.probed = true;
+    }
+    const bound = program.bind(dims, engine.top, layout.weights, (v) => inputs[v.name] === undefined, state);
+    for (const input of program.inputs) {
+      const data = inputs[input.name];
+      if (data?.length) engine.memory.write(bound.address(input), data, input.cols, bound.ld(input));
+    }
+    await this.#execute(bound, signal, profile);
+    const copy = (v: Value) => {
+      return engine.memory.read(bound.address(v), size(dims, v.rows), v.cols, bound.ld(v));
+    };
+    return read(layout.values(names, state && layout.stateful), copy);
   }
 
   async #execute(bound: Bound, signal?: AbortSignal, profile?: (steps: Profiled[]) => void): Promise<void> {

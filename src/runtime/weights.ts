@@ -93,7 +93,8 @@ export class Weights implements Residents {
         const v = input && base(input);
         if (!v || v.kind === "node" || v.kind === "input") continue;
         // A table that is also a projection (tied embeddings) lies once, in the format that serves both; other ops read plain rows.
-        if (n.op === Op.matmul && name === "b") uses.set(v, "product");
+        if ((n.op === Op.matmul && name === "b") || (n.op === Op.experts && (name === "up" || name === "down")))
+          uses.set(v, "product");
         else if (n.op === Op.embed && name === "table") uses.set(v, uses.get(v) ?? "table");
         else if (uses.get(v) !== "product") uses.set(v, "other");
       }
@@ -133,11 +134,12 @@ export class Weights implements Residents {
         let first = 0;
         for (const { weight, size } of v.parts) {
           // Of a vector, floats are what rows are of a matrix.
-          if (weight) this.#land({ ...home, weight, ...(format ? { first } : { at: at + first * 4, first: 0 }) });
+          const row = format || v.rows === 1 ? rowOf(v, format) : pad(v.cols) * 4;
+          if (weight) this.#land({ ...home, weight, ...(format ? { first } : { at: at + first * row, first: 0 }) });
           // A weight that is also used by itself lies nowhere else, if its vectors are whole here.
           if (weight && !((first | size) & 7) && format === formats.get(weight))
             this.#homes.set(weight, {
-              at: at + first * rowOf(v, format),
+              at: at + first * row,
               format,
               scales: home.scales + first * Quantized.scales,
             });
@@ -258,8 +260,12 @@ export class Weights implements Residents {
         const n = filled / bytes;
         if (weight.kernel > 1) turn(engine.memory.u8(window, filled), size, width, weight.kernel);
         for (const landing of landings) {
-          if (landing.format >= Format.q8) quantize(engine, landing, window, rows * bytes, row, n, dtype);
-          else place(engine, landing, window, row, n, dtype);
+          for (const run of runs(landing.weight, row, n)) {
+            const at = window + (run.row - row) * bytes;
+            if (landing.format >= Format.q8)
+              quantize(engine, landing, at, align(window + rows * bytes), run.to, run.n, dtype);
+            else place(engine, landing, at, run.to, run.n, dtype);
+          }
         }
         row += n;
         // What comes from memory never waits for anything, so the event loop is given its turn here. Integers take 2 to 10 ms a window.
@@ -278,6 +284,19 @@ function turn({ buffer, byteOffset, length }: Uint8Array, size: number, width: n
     for (let k = 0, at = row; k < kernel; k++) for (let i = k; i < width; i += kernel) to[at++] = from[row + i];
 }
 
+/** Which of the rows row … row + n - 1 of its tensor a weight takes, and where they lie in it. */
+function* runs({ from, rows, cols, transposed, blocks }: Weight, row: number, n: number) {
+  const stop = Math.min(row + n, from + (transposed ? cols : rows));
+  const { size, to } = blocks && rows > 1 ? blocks : { size: stop - from, to: [0] };
+  for (let r = Math.max(row, from); r < stop; ) {
+    const block = Math.floor((r - from) / size);
+    const begin = from + block * size;
+    const end = Math.min(stop, begin + size);
+    yield { row: r, n: end - r, to: to[block] * size + r - begin };
+    r = end;
+  }
+}
+
 /** Puts `n` rows of the file, from its row `row` on, where they belong, as f32. */
 function place(
   { exports }: Engine,
@@ -289,7 +308,13 @@ function place(
 ) {
   const width = widthOf(weight);
   const ld = pad(weight.cols);
-  if (format && weight.transposed) exports.pack_columns(at, from, row, n, width, weight.cols, dtype);
+  const { size, to } = weight.blocks ?? { size: 0, to: [] };
+  // A vector's blocks are of numbers. Transposed matrices lie in stacks at whole panels.
+  if (size && weight.rows === 1)
+    for (const [i, block] of to.entries())
+      exports.convert(at + block * size * 4, from + ((i * size) << (dtype ? 1 : 2)), size, dtype);
+  else if (format && weight.transposed)
+    exports.pack_columns(at + first * weight.cols * 4, from, row, n, width, weight.cols, dtype);
   else if (format) exports.pack_rows(at, from, first + row, n, width, dtype);
   else if (ld === width) exports.convert(at + row * ld * 4, from, n * width, dtype);
   else
@@ -298,18 +323,9 @@ function place(
 }
 
 /** The same into a quantised matrix, by way of f32 behind the `bytes` of the window. A transposed one has come whole. */
-function quantize(
-  engine: Engine,
-  landing: Landing,
-  window: number,
-  bytes: number,
-  row: number,
-  n: number,
-  dtype: Dtype,
-) {
+function quantize(engine: Engine, landing: Landing, window: number, x: number, row: number, n: number, dtype: Dtype) {
   const { weight, at, first, format, scales } = landing;
   const { rows, cols, transposed } = weight;
-  let x = align(window + bytes);
   let free = align(x + n * widthOf(weight) * 4);
   engine.exports.convert(x, window, n * widthOf(weight), dtype);
   if (transposed) {

@@ -22,7 +22,7 @@ export async function pack(source: ModelSource, given: LoadOptions = {}): Promis
     const { st, added } = await sentenceModules(watched, signal);
     // Rerankers have it too, though they have no modules.
     await readJson(watched, "config_sentence_transformers.json", signal);
-    const tokenizer = await tokenizerFiles(folder, added.prefix, signal);
+    const tokenizer = await tokenizerFiles(folder, added.prefix, { signal, chat: true });
     const prepared = tokenizer && (await prepareTokenizer(...tokenizer));
 
     const opened = await open(watched, { ...options, ...(st && added) });

@@ -1,6 +1,6 @@
 import { MissingFileError } from "../errors.ts";
 import { openModel } from "../format/open.ts";
-import { readJson } from "../format/read.ts";
+import { readAll, readJson } from "../format/read.ts";
 import type { ModelFolder, ModelSource } from "../format/source.ts";
 import { type EncodeOptions, type Encoding, Tokenizer } from "../format/tokenizer.ts";
 import { type LoadOptions, loadModel, type Model, type Modules } from "../models/model.ts";
@@ -19,19 +19,27 @@ export interface CallOptions {
 const RUN_TOKENS = 2048;
 
 /** The files of a folder's tokenizer: in the folder itself, or where its transformer is. */
-export async function tokenizerFiles(folder: ModelFolder, prefix = "", signal?: AbortSignal) {
+export async function tokenizerFiles(
+  folder: ModelFolder,
+  prefix = "",
+  { signal, chat = false }: { signal?: AbortSignal; chat?: boolean } = {},
+) {
   const read = async (file: string) =>
     (await readJson(folder, file, signal)) ?? (await readJson(folder, prefix + file, signal));
   const json = await read("tokenizer.json");
-  return json && ([json, await read("tokenizer_config.json")] as const);
+  const config = json && (await read("tokenizer_config.json"));
+  // Newer folders have the template of conversations in a file of its own; only who may need it asks for it.
+  const template = chat && !config?.chat_template ? await folder.open("chat_template.jinja", signal) : undefined;
+  const chat_template = template && new TextDecoder().decode(await readAll(template, "chat_template.jinja"));
+  return json && ([json, chat_template ? { ...config, chat_template } : config] as const);
 }
 
 const typesOf = ({ token_type_ids, input_ids }: TextIds) => token_type_ids ?? input_ids.map(() => 0);
 
-async function tokenizerOf(folder: ModelFolder, prefix?: string, signal?: AbortSignal) {
+async function tokenizerOf(folder: ModelFolder, prefix?: string, options?: { signal?: AbortSignal; chat?: boolean }) {
   const prepared = await folder.packed?.tokenizer();
   if (prepared) return Tokenizer.loadPrepared(prepared);
-  const files = await tokenizerFiles(folder, prefix, signal);
+  const files = await tokenizerFiles(folder, prefix, options);
   return files && Tokenizer.load(...files);
 }
 
@@ -58,14 +66,16 @@ export class TextModel {
   static async load(
     source: ModelSource = platform().shippedModel(),
     options: LoadOptions = {},
-    modules?: (folder: ModelFolder) => Promise<Modules & { max_length?: number }>,
+    modules?: (folder: ModelFolder) => Promise<Modules & { max_length?: number; chat?: boolean }>,
   ): Promise<TextModel> {
     const folder = await openModel(source, options);
     try {
       const added = await modules?.(folder);
-      const tokenizer = await tokenizerOf(folder, added?.prefix, options.signal);
+      const tokenizer = await tokenizerOf(folder, added?.prefix, { signal: options.signal, chat: added?.chat });
       if (!tokenizer) throw new MissingFileError("tokenizer.json", folder.name);
       const model = await loadModel(folder, { ...options, ...added });
+      model.tokenizer = tokenizer;
+      model.tokenizer = tokenizer;
       return new TextModel(
         model,
         tokenizer,

@@ -15,7 +15,7 @@ function cases(folder: URL): string[] {
 }
 
 const ours = new URL("../fixtures/models/", import.meta.url);
-describe("models of every family give what transformers gives (tests/oracle/families.py)", () => {
+describe("models of every family give what transformers gives (tests/oracle/families.py, decoders.py)", () => {
   it("every family has a case", () => {
     const types = cases(ours).map(
       (name) => JSON.parse(readFileSync(new URL(`${name}/config.json`, ours), "utf8")).model_type,

@@ -7,7 +7,7 @@ import { Word } from "./word.ts";
 type Json = Record<string, unknown>;
 
 /** What is used of tokenizer_config.json besides the special tokens. */
-const CONFIG = /^(\w+_token|model_max_length|truncation_side|clean_up_tokenization_spaces)$/;
+const CONFIG = /^(\w+_token|model_max_length|truncation_side|chat_template|clean_up_tokenization_spaces)$/;
 
 /**
  * Puts entries, given by their hashes and sizes, into buckets of about four; the last of equal ones is the first there.

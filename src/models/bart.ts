@@ -1,0 +1,125 @@
+import type { Config } from "../format/config.ts";
+import type { Graph, Value } from "../graph/graph.ts";
+import { configActivation, layerNorm, linear } from "../nn/blocks.ts";
+import { stack } from "../nn/encoder.ts";
+import { type InputRules, layOut } from "../runtime/batch.ts";
+import type { Architecture } from "./architecture.ts";
+import { languageHead } from "./causal.ts";
+import { bothSides, sides } from "./encoderDecoder.ts";
+
+/** What an encoder-decoder of BART's kind does otherwise than BART. Every flag is a line of its modeling file. */
+export interface Family {
+  /** Norms before attention and feed-forward, and one behind the last layer. */
+  readonly pre_norm?: boolean;
+  /** A norm over the embeddings. */
+  readonly embedding_norm?: boolean;
+}
+
+type Side = "encoder" | "decoder";
+const EPS = 1e-5;
+
+const heads = (config: Config, side: Side) => config.int([`${side}_attention_heads`, "num_attention_heads"]);
+
+/** Learned positions begin in row 2 of their table. */
+function rules(config: Config, side: Side): InputRules {
+  const positions = 2;
+  return {
+    heads: heads(config, side),
+    sizes: {
+      input_ids: config.int("vocab_size"),
+      position_ids: config.int("max_position_embeddings", { default: 1024 }) + positions,
+    },
+    first_position: positions,
+    drop_first: true,
+  };
+}
+
+/** An encoder-decoder of BART's kind (arXiv:1910.13461). */
+export function bartLike(family: Family): Architecture {
+  return {
+    prefix: "model",
+    ...sides(
+      (inputs, config) => layOut(inputs, rules(config, "encoder")),
+      (config) => rules(config, "decoder"),
+    ),
+    body(g, config, at) {
+      const build = (g: Graph, side: Side, memory?: Value) => layers(g, config, at, side, family, memory);
+      const encoder = build(g.side("encoder"), "encoder");
+      const decoder = build(g, "decoder", encoder.last_hidden_state);
+      return bothSides(encoder, decoder, decoder.cross_attentions);
+    },
+    heads: {
+      ConditionalGeneration: (g, config, { last_hidden_state }, at) =>
+        languageHead(g, config, last_hidden_state, at, {
+          words: words(g, at, "decoder"),
+          logits_bias: "final_logits_bias",
+        }),
+    },
+    ignore: /(^|\.)(encoder|decoder)\.embed_tokens\.weight$|^lm_head\.weight$|^final_logits_bias$/,
+  };
+}
+
+/** The name of the words' table: both sides share it, and files that hold shared tensors once have it under any of its names. */
+function words(g: Graph, at: string, side: Side): string {
+  const names = [`${side}.embed_tokens`, "shared", "encoder.embed_tokens", "decoder.embed_tokens"].map((n) => at + n);
+  return names.find((name) => g.has(`${name}.weight`)) ?? `${at}shared`;
+}
+
+function layers(g: Graph, config: Config, at: string, side: Side, family: Family, memory: Value | undefined) {
+  const width = config.int("d_model");
+  const { sizes, heads } = rules(config, side);
+  const inner = config.int(`${side}_ffn_dim`);
+  const kind = configActivation(config, "activation_function", "gelu");
+  const scale = config.bool("scale_embedding") ? Math.sqrt(width) : 1;
+  const norm = (name: string, x: Value) => layerNorm(g, name, x, EPS);
+  /** x and what a block makes of it, normalised before or after. */
+  const residual = (name: string, x: Value, block: (x: Value) => Value) =>
+    family.pre_norm ? g.add(block(norm(name, x)), x) : norm(name, g.add(block(x), x));
+
+  const ids = g.embed(
+    g.input("input_ids", "T"),
+    g.weight(`${words(g, at, side)}.weight`, [sizes.input_ids, width]),
+    scale,
+  );
+  const table = g.weight(`${at}${side}.embed_positions.weight`, [sizes.position_ids, width]);
+  const sum = g.add(ids, g.embed(g.input("position_ids", "T"), table));
+  const first = family.embedding_norm ? norm(`${at}${side}.layernorm_embedding`, sum) : sum;
+
+  const cross_attentions: Value[] = [];
+  const made = stack(first, config.int([`${side}_layers`, "num_hidden_layers"]), (x, i) => {
+    const layer = `${at}${side}.layers.${i}.`;
+    const attend = (name: string, x: Value, from: Value, right?: number) => {
+      const [q, k, v] = ["q", "k", "v"].map((n) => linear(g, `${layer}${name}.${n}_proj`, n === "q" ? x : from, width));
+      const keep = (v: Value) => (side === "decoder" ? g.cache(v) : v);
+      const { out, probabilities } = g.attention(q, keep(k), keep(v), { heads, right });
+      return { out: linear(g, `${layer}${name}.out_proj`, out, width), probabilities };
+    };
+    let probabilities!: Value;
+    let y = residual(`${layer}self_attn_layer_norm`, x, (x) => {
+      const attended = attend("self_attn", x, x, side === "decoder" ? 0 : undefined);
+      probabilities = attended.probabilities;
+      return attended.out;
+    });
+    if (memory)
+      y = residual(`${layer}encoder_attn_layer_norm`, y, (x) => {
+        const attended = attend("encoder_attn", x, memory);
+        cross_attentions.push(attended.probabilities);
+        return attended.out;
+      });
+    const z = residual(`${layer}final_layer_norm`, y, (x) =>
+      linear(g, `${layer}fc2`, g.activation(linear(g, `${layer}fc1`, x, inner), kind), width),
+    );
+    return { x: z, probabilities };
+  });
+  if (!family.pre_norm) return { ...made, cross_attentions };
+  const last_hidden_state = norm(`${at}${side}.layer_norm`, made.last_hidden_state);
+  return {
+    ...made,
+    last_hidden_state,
+    hidden_states: made.hidden_states.with(-1, last_hidden_state),
+    cross_attentions,
+  };
+}
+
+/** BART: post-norm layers, learned positions. */
+export const bart = bartLike({ embedding_norm: true });
