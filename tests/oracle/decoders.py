@@ -109,7 +109,7 @@ def brief(): return [plain(21, 14), masked(11, [5, None, 2]), masked(11, [-6, No
 def afresh(model):
     """Forgets the lengths that were met before: rotations by length stay those of the longest one else."""
     for m in model.modules():
-        if hasattr(m, "original_inv_freq"): m.inv_freq, m.max_seq_len_cached = m.original_inv_freq, m.original_max_seq_len
+        if hasattr(m, "original_inv_freq"): m.inv_freq, m.max_seq_len_cached = m.original_inv_freq.clone(), m.original_max_seq_len
 
 
 @torch.no_grad()
