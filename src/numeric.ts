@@ -66,3 +66,31 @@ export function pow(base: number, exponent: number): number {
   const product = sum * exponent;
   return expSum(product, rest(sum, exponent, product) + low * exponent);
 }
+
+/** π/2 as a sum of which the first parts have 30 bits: their products with counts of quarters below 2^22 are exact. */
+const QUARTER = [1.570796325802803, 9.920935791635221e-10, 5.170182981794105e-19];
+
+/** sin x by its series, |x| ≤ π/4, or cos x. */
+function wave(x: number, cosine: boolean): number {
+  let series = 0;
+  for (let k = 20 - +!cosine; k > 1; k -= 2) series = ((1 + series) * -x * x) / (k * (k - 1));
+  return cosine ? 1 + series : x * (1 + series);
+}
+
+/** Of an angle below 2^22, to 1e-15. */
+export function sin(x: number): number {
+  return quarters(x, 0);
+}
+
+export function cos(x: number): number {
+  return quarters(x, 1);
+}
+
+/** sin(x + turns · π/2). */
+function quarters(x: number, turns: number): number {
+  const n = Math.round(x / (Math.PI / 2));
+  const r = x - n * QUARTER[0] - n * QUARTER[1] - n * QUARTER[2];
+  const at = (((n + turns) % 4) + 4) % 4;
+  const value = wave(r, at % 2 === 1);
+  return at < 2 ? value : -value;
+}
