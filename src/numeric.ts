@@ -67,30 +67,35 @@ export function pow(base: number, exponent: number): number {
   return expSum(product, rest(sum, exponent, product) + low * exponent);
 }
 
-/** π/2 as a sum of which the first parts have 30 bits: their products with counts of quarters below 2^22 are exact. */
-const QUARTER = [1.570796325802803, 9.920935791635221e-10, 5.170182981794105e-19];
+/** π/2 as a sum of which the first part has 33 bits: its products with whole numbers up to 2^20 are exact. */
+const HALF_PI = [1.5707963267341256, 6.077100506506192e-11];
 
-/** sin x by its series, |x| ≤ π/4, or cos x. */
-function wave(x: number, cosine: boolean): number {
-  let series = 0;
-  for (let k = 20 - +!cosine; k > 1; k -= 2) series = ((1 + series) * -x * x) / (k * (k - 1));
-  return cosine ? 1 + series : x * (1 + series);
-}
-
-/** Of an angle below 2^22, to 1e-15. */
-export function sin(x: number): number {
-  return quarters(x, 0);
-}
-
-export function cos(x: number): number {
-  return quarters(x, 1);
-}
-
-/** sin(x + turns · π/2). */
-function quarters(x: number, turns: number): number {
+/** sin (x + quarters · π/2), |x| up to a million: within 1e-16 of the exact result and rounding. */
+function wave(x: number, quarters: number): number {
   const n = Math.round(x / (Math.PI / 2));
-  const r = x - n * QUARTER[0] - n * QUARTER[1] - n * QUARTER[2];
-  const at = (((n + turns) % 4) + 4) % 4;
-  const value = wave(r, at % 2 === 1);
-  return at < 2 ? value : -value;
+  const r = x - n * HALF_PI[0] - n * HALF_PI[1];
+  const quarter = (n + quarters) & 3;
+  const first = quarter & 1 ? 18 : 17;
+  let y = 0;
+  for (let k = first; k > 1; k -= 2) y = (-(1 + y) * r * r) / (k * (k - 1));
+  const value = quarter & 1 ? 1 + y : r + r * y;
+  return quarter & 2 ? -value : value;
+}
+
+export const sin = (x: number): number => wave(x, 0);
+export const cos = (x: number): number => wave(x, 1);
+
+/** 2^(i / 64), and 2^-k. */
+let fractions: Float64Array | undefined;
+let halves: Float64Array | undefined;
+
+/** e^x for x ≤ 0, 0 below -700: relative error below 1e-14, ten times as fast as `exp`. For rows of probabilities. */
+export function quickExp(x: number): number {
+  if (!(x > -700)) return Number.isNaN(x) ? x : 0;
+  fractions ??= Float64Array.from({ length: 64 }, (_, i) => exp((i * Math.LN2) / 64));
+  halves ??= Float64Array.from({ length: 1024 }, (_, k) => 2 ** -k);
+  const n = Math.round(x * (64 / Math.LN2));
+  const r = x - n * (LN2[0] / 64) - n * (LN2[1] / 64);
+  const y = 1 + r * (1 + r * (0.5 + r * (1 / 6 + r * (1 / 24 + r * (1 / 120)))));
+  return y * fractions[n & 63] * halves[-(n >> 6)];
 }

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { exp, log, pow } from "../src/numeric.ts";
+import { cos, exp, log, pow, sin } from "../src/numeric.ts";
 
 /** V8's functions are right to an ulp (2.2e-16), so a distance of less than 1e-15 from them is as far as they can tell. */
 function near(got: number, want: number): void {
@@ -30,6 +30,23 @@ describe("numeric", () => {
     );
     for (const x of [0, -0, 1, -1, 1e-9, -800, 800, Number.NEGATIVE_INFINITY]) near(exp(x), Math.exp(x));
     expect(exp(Number.NaN)).toBeNaN();
+  });
+
+  it("sin and cos", () => {
+    const angle = fc.oneof(
+      fc.double({ min: -1e6, max: 1e6, noNaN: true }),
+      fc.double({ min: -10, max: 10, noNaN: true }),
+    );
+    const close = (got: number, want: number) => expect(Math.abs(got - want)).toBeLessThanOrEqual(3e-16);
+    fc.assert(
+      fc.property(angle, (x) => {
+        close(sin(x), Math.sin(x));
+        close(cos(x), Math.cos(x));
+      }),
+      { numRuns: 5000 },
+    );
+    for (const [i, want] of [0, 1, 0, -1].entries()) close(sin((i * Math.PI) / 2), want);
+    expect(sin(Number.NaN)).toBeNaN();
   });
 
   it("pow", () => {

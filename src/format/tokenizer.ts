@@ -1,10 +1,10 @@
 import { FormatError, InputError } from "../errors.ts";
 import { Aligned } from "./tokenizer/aligned.ts";
 import type { ChatTemplateOptions, ChatTemplates, Message } from "./tokenizer/chat.ts";
-import { cleaned, type Decoder, decoder, decoderSteps } from "./tokenizer/decoder.ts";
+import { cleaned, type Decoder, decoder, decoderSteps, spelledBytes } from "./tokenizer/decoder.ts";
 import { type Model, model } from "./tokenizer/model.ts";
 import { type Normalizer, normalizer } from "./tokenizer/normalizer.ts";
-import { anyOf, isId, malformed, type Part, passSpace, WORD } from "./tokenizer/part.ts";
+import { anyOf, isId, malformed, type Part, passSpace, utf8, WORD } from "./tokenizer/part.ts";
 import { type PostProcessor, postProcessor, type Row, type Slot, trimmed } from "./tokenizer/postProcessor.ts";
 import { open, type Prepared, type Vocab } from "./tokenizer/prepared.ts";
 import { type PreTokenizer, preTokenizer } from "./tokenizer/preTokenizer.ts";
@@ -129,6 +129,7 @@ export class Tokenizer {
   readonly #split: PreTokenizer;
   readonly #post: PostProcessor;
   readonly #decode: Decoder;
+  readonly #steps: readonly Part[];
   /** Whether tokens stand for bytes, a run of which becomes text together; whether decoding takes characters off a text's end. */
   readonly byte_fallback: boolean;
   readonly strips: boolean;
@@ -175,9 +176,9 @@ export class Tokenizer {
     this.#model = model(prepared);
     this.#post = postProcessor(post_processor);
     this.#decode = decoder(decode);
-    const steps = decoderSteps(decode);
-    this.byte_fallback = steps.some(({ type }) => type === "ByteFallback");
-    this.strips = steps.some(({ type, stop }) => type === "Strip" && Boolean(stop));
+    this.#steps = decoderSteps(decode);
+    this.byte_fallback = this.#steps.some(({ type }) => type === "ByteFallback");
+    this.strips = this.#steps.some(({ type, stop }) => type === "Strip" && Boolean(stop));
     const added_tokens = [...((json.added_tokens ?? []) as AddedToken[])];
 
     const idOf = (token?: string) =>
@@ -304,6 +305,34 @@ export class Tokenizer {
     clean_up_tokenization_spaces = this.#config.clean_up_tokenization_spaces === true,
   }: DecodeOptions): boolean {
     return clean_up_tokenization_spaces;
+  }
+
+  /**
+   * What each token adds to a text, in UTF-8, or begins one with (`begins`); without special tokens, and those that add nothing. Many a token
+   * is a part of a character.
+   */
+  bytes(begins = false): [id: number, bytes: Uint8Array][] {
+    const ids = new Set([...this.#vocab.ids(), ...this.#written.keys()]);
+    for (const id of this.#special) ids.delete(id);
+    const { byte_fallback } = this;
+    const levels = this.#steps.some(({ type }) => type === "ByteLevel");
+    // A word, for others to stand behind.
+    const context = begins || levels ? [] : [...ids].filter((id) => /^\W?[A-Za-z]+$/.test(this.token(id)!)).slice(0, 1);
+    const before = this.#decode(context.map((id) => this.token(id)!)).join("").length;
+    return [...ids].flatMap((id): [number, Uint8Array][] => {
+      const token = this.token(id)!;
+      const hex = byte_fallback ? /^<0x([0-9A-Fa-f]{2})>$/.exec(token) : null;
+      const all = hex
+        ? [Number.parseInt(hex[1], 16)]
+        : levels
+          ? spelledBytes(token)
+          : utf8(
+              this.#decode([...context.map((c) => this.token(c)!), token])
+                .join("")
+                .slice(before),
+            );
+      return all.length ? [[id, Uint8Array.from(all)]] : [];
+    });
   }
 
   /** Text of ids that come one by one. Joined, it is what `decode` gives for all of them; no character is ever split. */

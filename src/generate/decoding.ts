@@ -5,8 +5,9 @@
 
 import { InputError, InputTooLongError } from "../errors.ts";
 import type { Dims, Value } from "../graph/graph.ts";
+import { platform } from "../platform.ts";
 import { firstPosition, type InputRules, positionsOf } from "../runtime/batch.ts";
-import type { SideRows } from "../runtime/kept.ts";
+import type { CacheOptions, SideRows } from "../runtime/kept.ts";
 import type { Range } from "../runtime/ranges.ts";
 import type { Sequence } from "../runtime/sequence.ts";
 import type { RunInputs, Session } from "../runtime/session.ts";
@@ -19,6 +20,8 @@ export interface Prompt {
     readonly ids: readonly number[];
     /** Those of them that count: what the first step reads. */
     readonly reads: readonly number[];
+    /** How many tokens before the first of those are padding. */
+    readonly padding?: number;
     /** What an encoder read as tokens, which some penalties look at. */
     readonly encoder_ids?: readonly number[];
   }[];
@@ -39,6 +42,8 @@ export interface Prompt {
 export interface Row {
   /** The prompt's sequence that it goes on with. */
   readonly source: number;
+  /** Which of those that go on with it. */
+  readonly copy: number;
   /** The prompt as it was given, and what was made since. */
   readonly ids: number[];
   /** What the next step reads. */
@@ -49,21 +54,35 @@ export interface Row {
   readonly sequence: Sequence;
 }
 
+/** Lends a sequence for a decoding and keeps it afterwards (cache.ts). */
+export interface Keeper {
+  take(session: Session, ids: readonly number[], length: number): Sequence;
+  give(): void;
+}
+
 export interface DecodingOptions {
-  /** Tokens that may follow a prompt. */
-  room: number;
+  /** Tokens that may follow, of all sequences or of each. */
+  room: number | readonly number[];
   /** Rows that go on with the same sequence. */
   copies?: number;
+  /** What each sequence goes on from, and where it is kept afterwards. */
+  caches?: readonly Keeper[];
   signal?: AbortSignal;
 }
 
+/** Milliseconds and steps after which the event loop has its turn: steps of a small model never get to where a run gives it. */
+const TURN = 12;
+const STEPS = 16;
+
 export class Decoding {
+  #turn = performance.now();
+  #steps = 0;
   /** One for each sequence of the prompt. */
   readonly rows: Row[] = [];
   /** Places in the state that no row uses, by source. */
   readonly #free: Sequence[][] = [];
   /** What `dispose` gives back. */
-  readonly #own: Sequence[] = [];
+  readonly #own: (() => void)[] = [];
   #sides: readonly Range[] = [];
   #begun = false;
 
@@ -79,7 +98,7 @@ export class Decoding {
     session: Session,
     rules: InputRules,
     prompt: Prompt,
-    { room, copies = 1, signal }: DecodingOptions,
+    { room, copies = 1, caches = [], signal }: DecodingOptions,
   ): Promise<Decoding> {
     const most = positionsOf(rules);
     const decoding = new Decoding(session, rules, prompt, signal);
@@ -90,14 +109,21 @@ export class Decoding {
         for (const [source, { ids, reads }] of prompt.sequences.entries()) {
           if (reads.length > most) throw new InputTooLongError(reads.length, most);
           // The last token is never read.
-          const length = Math.min(most, reads.length + Math.max(0, room - 1));
-          const places = Array.from({ length: copies }, () => {
-            const sequence = state.open({ length });
-            decoding.#own.push(sequence);
+          const length = Math.min(
+            most,
+            reads.length + Math.max(0, (typeof room === "number" ? room : room[source]) - 1),
+          );
+          const cache = caches[source];
+          const open = (options: CacheOptions) => {
+            const sequence = state.open(options);
+            decoding.#own.push(() => sequence.close());
             return sequence;
-          });
-          const [sequence, ...free] = places;
-          decoding.rows.push({ source, ids: [...ids], next: [...reads], past: 0, sequence });
+          };
+          const sequence = cache ? cache.take(session, reads, length) : open({ length });
+          if (cache) decoding.#own.push(() => cache.give());
+          const past = sequence.length;
+          decoding.rows.push({ source, copy: 0, ids: [...ids], next: reads.slice(past), past, sequence });
+          const free = Array.from({ length: copies - 1 }, () => open(sequence.options));
           decoding.#free.push(free);
         }
       }, signal);
@@ -113,6 +139,11 @@ export class Decoding {
    * @throws InputTooLongError, MemoryLimitError, AbortError; what was read by then stays read
    */
   async step(rows: readonly Row[], signal = this.signal, output = "next_logits"): Promise<Float32Array[]> {
+    // A clock may stand still (Workers), so steps count too.
+    if (performance.now() - this.#turn > TURN || this.#steps++ % STEPS === STEPS - 1) {
+      await platform().pause();
+      this.#turn = performance.now();
+    }
     // Where a window has no room for all of them, tokens come in parts: the last parts of all rows together.
     for (;;) {
       const values = await this.session.engine.enqueue(() => this.#read(rows, output, signal), signal);
@@ -144,21 +175,23 @@ export class Decoding {
   }
 
   /**
-   * The rows that go on: number i continues `from[i]` and has its own ids. A row that is named twice is copied to a place that one of `all`,
-   * which is not named, leaves. Rows must have been read (`next` is empty).
+   * The rows that go on: number i continues `from[i]` and has its own ids. A row that is named twice is copied to a free place; those of
+   * `all` that are not named leave theirs first. Rows must have been read (`next` is empty).
    */
-  fork(all: readonly Row[], from: readonly Row[]): Row[] {
-    for (const row of all) if (!from.includes(row)) this.drop(row);
-    const seen = new Set<Row>();
-    return from.map((row) => {
-      const first = !seen.has(row);
-      seen.add(row);
-      if (first) return { ...row, ids: [...row.ids] };
-      const sequence = this.#free[row.source].pop();
-      if (!sequence) throw new InputError(`sequence ${row.source} has no room for another copy`);
-      sequence.assign(row.sequence);
-      return { ...row, ids: [...row.ids], sequence };
-    });
+  fork(all: readonly Row[], from: readonly Row[]): Promise<Row[]> {
+    return this.session.engine.enqueue(() => {
+      for (const row of all) if (!from.includes(row)) this.drop(row);
+      const times = new Map<Row, number>();
+      return from.map((row) => {
+        const copy = times.get(row) ?? 0;
+        times.set(row, copy + 1);
+        if (!copy) return { ...row, ids: [...row.ids] };
+        const sequence = this.#free[row.source].pop();
+        if (!sequence) throw new InputError(`sequence ${row.source} has no room for another copy`);
+        sequence.assign(row.sequence);
+        return { ...row, copy, ids: [...row.ids], sequence };
+      });
+    }, this.signal);
   }
 
   /** Leaves a row's place to others. */
@@ -168,7 +201,7 @@ export class Decoding {
 
   dispose(): void {
     const close = () => {
-      for (const sequence of this.#own) sequence.close();
+      for (const give of this.#own.splice(0)) give();
       stateOf(this.session).give(this.#sides);
     };
     this.session.engine.enqueue(close).catch(() => {});

@@ -1,10 +1,11 @@
 import { InputError } from "../errors.ts";
 import type { Config } from "../format/config.ts";
-import { type Batch, type Ids, type InputRules, type ModelInputs, padded } from "../runtime/batch.ts";
+import { type Batch, type InputRules, type ModelInputs, padded } from "../runtime/batch.ts";
 import type { SideRows } from "../runtime/kept.ts";
 import { withSide } from "../runtime/sides.ts";
 import type { Prompt, Row } from "./decoding.ts";
-import { type GenerateInputs, textPrompt } from "./prompt.ts";
+import type { Settings } from "./options.ts";
+import { type GenerateInputs, textPrompt, unpadded } from "./prompt.ts";
 
 /** Lays out what an encoder reads, as a batch of its own. */
 export type Encode = (inputs: ModelInputs, config: Config) => Batch;
@@ -17,14 +18,14 @@ export const ENCODER = "encoder";
  * encoder runs in the first step alone; what the decoder reads of it stays in the state.
  */
 export function encoderPrompt(encode: Encode) {
-  return (inputs: GenerateInputs, rules: InputRules, config: Config): Prompt => {
+  return (inputs: GenerateInputs, rules: InputRules, config: Config, settings: Settings): Prompt => {
     const { decoder_input_ids, decoder_attention_mask, ...source } = inputs;
     const batch = encode(
-      { ...source, attention_mask: source.attention_mask ?? unpadded(source.input_ids, config) },
+      { ...source, attention_mask: source.attention_mask ?? unpadded(source.input_ids, settings) },
       config,
     );
     const { B } = batch.dims;
-    const start = decoder_input_ids ?? Array.from({ length: B }, () => [startOf(config)]);
+    const start = decoder_input_ids ?? Array.from({ length: B }, () => [startOf(settings.all)]);
     const { sequences } = textPrompt({ input_ids: start, attention_mask: decoder_attention_mask }, rules);
     if (sequences.length !== B)
       throw new InputError(`decoder_input_ids has ${sequences.length} sequences, the encoder ${B}`);
@@ -62,14 +63,4 @@ const NOTHING: Batch = {
 /** The token that a decoder's text starts with. */
 function startOf(config: Config): number {
   return config.int(["decoder_start_token_id", "bos_token_id"], { min: 0 });
-}
-
-/** What transformers takes for the mask where none is given: pads do not count, unless a pad also ends texts. */
-function unpadded(input_ids: Ids | undefined, config: Config): Ids | undefined {
-  const pad = config.raw.pad_token_id as number | null | undefined;
-  const ends = [config.raw.eos_token_id ?? []].flat() as number[];
-  if (input_ids === undefined || pad == null || ends.includes(pad)) return undefined;
-  const { data, lengths, length } = padded("input_ids", input_ids);
-  if (!data.includes(pad)) return undefined;
-  return { data: data.map((id) => +(id !== pad && id >= 0)), dims: [lengths.length, length] };
 }

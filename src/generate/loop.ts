@@ -1,52 +1,93 @@
-import { UnsupportedOptionError } from "../errors.ts";
-import type { Config } from "../format/config.ts";
-import type { InputRules } from "../runtime/batch.ts";
-import type { Session } from "../runtime/session.ts";
-import { Decoding, type Prompt, type Row } from "./decoding.ts";
+import { InputError, UnsupportedOptionError } from "../errors.ts";
+import { type Begun, begin, ends, type Generator, processed } from "./begun.ts";
+import type { Row } from "./decoding.ts";
 import type { GenerateOptions } from "./options.ts";
-import { type GenerateInputs, textPrompt } from "./prompt.ts";
+import type { GenerateInputs } from "./prompt.ts";
+import { pick, uniform } from "./random.ts";
+import { argmax, logSumExp, weightsOf } from "./scores.ts";
+import { textOf } from "./text.ts";
 
-/** What generation needs of a model. */
-export interface Generator {
-  readonly session: Session;
-  readonly rules: InputRules;
-  readonly config: Config;
-  /** How decodings of this model begin. Default: with the tokens of `input_ids`. */
-  readonly prompt?: (inputs: GenerateInputs, rules: InputRules, config: Config, options: GenerateOptions) => Prompt;
+export type { Generator } from "./begun.ts";
+
+/** A token of a stream. */
+export interface Token {
+  id: number;
+  /** What it adds to the text; nothing, where the text's next character needs a further token, or there is no tokenizer. */
+  text: string;
+  /** The logarithm of the probability that the model gives it, before any option changes that. */
+  logprob: number;
 }
 
+/** The sequences and what follows them: `num_return_sequences` for each, without padding behind their end. */
 export async function generate(
-  { session, rules, config, prompt = textPrompt }: Generator,
+  model: Generator,
   inputs: GenerateInputs,
   options: GenerateOptions,
 ): Promise<number[][]> {
-  if (!session.layout.outputs.next_logits)
-    throw new UnsupportedOptionError("generate", config.model_type, ["models with a language head"]);
-  const { max_new_tokens = 20, min_new_tokens = 0, eos_token_id, signal } = options;
-  const eos = [eos_token_id ?? (config.raw.eos_token_id as number | number[] | undefined) ?? []].flat();
-  const begun = prompt(inputs, rules, config, options);
-  const decoding = await Decoding.open(session, rules, begun, { room: max_new_tokens, signal });
+  const begun = await begin(model, inputs, options);
   try {
-    const { rows } = decoding;
-    for (let live: readonly Row[] = rows, made = 0; live.length && made < max_new_tokens; made++) {
-      const logits = await decoding.step(live);
-      live = live.filter((row, i) => {
-        if (made < min_new_tokens) for (const id of eos) logits[i][id] = Number.NEGATIVE_INFINITY;
-        const id = argmax(logits[i]);
-        row.ids.push(id);
-        row.next = [id];
-        return !eos.includes(id);
-      });
-    }
-    return rows.map((r) => r.ids);
+    if (begun.settings.num_beams > 1) return await (await import("./beams.ts")).beamSearch(begun);
+    const rows: Row[] = [];
+    for await (const { row, done } of tokens(begun, false)) if (done) rows.push(row);
+    return rows.sort((a, b) => a.source - b.source || a.copy - b.copy).map((row) => row.ids);
+  } finally {
+    begun.decoding.dispose();
+  }
+}
+
+/** The tokens that follow one sequence, as they are made. */
+export async function* stream(
+  model: Generator,
+  inputs: GenerateInputs,
+  options: GenerateOptions,
+): AsyncGenerator<Token, void, undefined> {
+  const begun = await begin(model, inputs, options);
+  const { decoding, settings } = begun;
+  try {
+    for (const name of ["num_beams", "num_return_sequences"] as const)
+      if (settings[name] > 1) throw new UnsupportedOptionError(`${name} of a stream`, settings[name], [1]);
+    const [row, other] = decoding.rows;
+    if (other) throw new InputError(`a stream goes on with one sequence, not with ${decoding.rows.length}`);
+    const { tokenizer } = settings;
+    const text = tokenizer && textOf(tokenizer, row.ids);
+    for await (const { id, logprob, done } of tokens(begun, true)) yield { id, text: text?.(id, done) ?? "", logprob };
   } finally {
     decoding.dispose();
   }
 }
 
-/** The first of the largest. */
-export function argmax(x: Float32Array): number {
-  let best = 0;
-  for (let i = 1; i < x.length; i++) if (x[i] > x[best]) best = i;
-  return best;
+interface Made {
+  row: Row;
+  id: number;
+  logprob: number;
+  done: boolean;
+}
+
+/** One token for each row at a time, greedy or drawn, until all have ended. */
+async function* tokens(begun: Begun, logprobs: boolean): AsyncGenerator<Made, void, undefined> {
+  const { decoding, settings, max_length } = begun;
+  const { do_sample, seed, num_return_sequences } = settings;
+  let live: Row[] = decoding.rows.filter((row) => row.ids.length < max_length[row.source]);
+  for (let step = 0; live.length; step++) {
+    let logits = await decoding.step(live);
+    if (!step && num_return_sequences > 1) {
+      const copies = live.flatMap((row) => new Array<Row>(num_return_sequences).fill(row));
+      logits = logits.flatMap((x) => Array.from({ length: num_return_sequences }, () => x.slice()));
+      live = await decoding.fork(live, copies);
+    }
+    const next: Row[] = [];
+    for (const [i, row] of live.entries()) {
+      const raw = logits[i];
+      const sum = logprobs ? logSumExp(raw) : 0;
+      const scores = await processed(begun, row.source, row.ids, logprobs ? raw.slice() : raw);
+      const id = do_sample ? pick(weightsOf(scores), uniform(seed, row.copy, step)) : argmax(scores);
+      row.ids.push(id);
+      row.next = [id];
+      const done = ends(begun, row.source, row.ids);
+      if (done) decoding.drop(row);
+      else next.push(row);
+      yield { row, id, logprob: raw[id] - sum, done };
+    }
+    live = next;
+  }
 }

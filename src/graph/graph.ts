@@ -397,9 +397,13 @@ export class Graph {
     return this.node(Op.top_k, x.rows, 2 * pad(k), { x }, { k });
   }
 
-  /** Rows `-before` … `width - before - 1` around each row, side by side: what a convolution over time multiplies. */
-  unfold(x: Value, width: number, before: number): Node {
-    const inputs = { x, offsets: this.input("offsets", beside(x.rows, "B")), visible: this.input("visible", x.rows) };
+  /** Rows `-before` … `width - before - 1` around each row, side by side: what a convolution over time multiplies. `rows`: of what is no tokens. */
+  unfold(x: Value, width: number, before: number, rows?: { readonly offsets: Value }): Node {
+    const tokens = () => ({
+      offsets: this.input("offsets", beside(x.rows, "B")),
+      visible: this.input("visible", x.rows),
+    });
+    const inputs = { x, ...(rows ?? tokens()) };
     return this.node(Op.unfold, x.rows, x.cols * width, inputs, { width, before });
   }
 }

@@ -1,12 +1,12 @@
 import type { Config } from "../format/config.ts";
+import type { Encode } from "../generate/encoderPrompt.ts";
 import type { Graph, Value } from "../graph/graph.ts";
 import { configActivation, layerNorm, linear } from "../nn/blocks.ts";
 import { stack } from "../nn/encoder.ts";
+import { sinusoids, tensor2tensor } from "../nn/sinusoids.ts";
 import { type InputRules, layOut } from "../runtime/batch.ts";
 import type { Architecture } from "./architecture.ts";
 import { languageHead } from "./causal.ts";
-import type { Encode } from "../generate/encoderPrompt.ts";
-import { sinusoids, tensor2tensor } from "../nn/sinusoids.ts";
 import { bothSides, sides } from "./encoderDecoder.ts";
 
 /** What an encoder-decoder of BART's kind does otherwise than BART. Every flag is a line of its modeling file. */
@@ -101,23 +101,24 @@ function layers(g: Graph, config: Config, at: string, side: Side, family: Family
   const residual = (name: string, x: Value, block: (x: Value) => Value) =>
     family.pre_norm ? g.add(block(norm(name, x)), x) : norm(name, g.add(block(x), x));
 
-  const ids = g.embed(
-    g.input("input_ids", "T"),
-    g.weight(`${words(g, at, side)}.weight`, [sizes.input_ids, width]),
-    scale,
-  );
-  const { compute } = family.positions ?? LEARNED;
-  const table = compute
-    ? g.constant(compute(sizes.position_ids, width, padOf(config)), sizes.position_ids)
-    : g.weight(`${at}${side}.embed_positions.weight`, [sizes.position_ids, width]);
-  const sum = g.add(ids, g.embed(g.input("position_ids", "T"), table));
+  const embedded = () => {
+    const ids = g.weight(`${words(g, at, side)}.weight`, [sizes.input_ids, width]);
+    const { compute } = family.positions ?? LEARNED;
+    const table = compute
+      ? g.constant(compute(sizes.position_ids, width, padOf(config)), sizes.position_ids)
+      : g.weight(`${at}${side}.embed_positions.weight`, [sizes.position_ids, width]);
+    return g.add(g.embed(g.input("input_ids", "T"), ids, scale), g.embed(g.input("position_ids", "T"), table));
+  };
+  const sum = family.source && side === "encoder" ? family.source.embed(g, config, `${at}encoder.`) : embedded();
   const first = family.embedding_norm ? norm(`${at}${side}.layernorm_embedding`, sum) : sum;
 
   const cross_attentions: Value[] = [];
   const made = stack(first, config.int([`${side}_layers`, "num_hidden_layers"]), (x, i) => {
     const layer = `${at}${side}.layers.${i}.`;
     const attend = (name: string, x: Value, from: Value, right?: number) => {
-      const [q, k, v] = ["q", "k", "v"].map((n) => linear(g, `${layer}${name}.${n}_proj`, n === "q" ? x : from, width, n !== "k" || !family.plain_keys));
+      const [q, k, v] = ["q", "k", "v"].map((n) =>
+        linear(g, `${layer}${name}.${n}_proj`, n === "q" ? x : from, width, n !== "k" || !family.plain_keys),
+      );
       const keep = (v: Value) => (side === "decoder" ? g.cache(v) : v);
       const { out, probabilities } = g.attention(q, keep(k), keep(v), { heads, right });
       return { out: linear(g, `${layer}${name}.out_proj`, out, width), probabilities };

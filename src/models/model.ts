@@ -3,10 +3,11 @@ import { type Checkpoint, openCheckpoint } from "../format/checkpoint.ts";
 import { Config } from "../format/config.ts";
 import { openModel } from "../format/open.ts";
 import type { Packed } from "../format/packed.ts";
-import { brief, readJson } from "../format/read.ts";
+import { brief, type Json, readJson } from "../format/read.ts";
 import type { ModelFolder, ModelSource, SourceOptions } from "../format/source.ts";
-import type { Generator } from "../generate/loop.ts";
-import type { GenerateOptions } from "../generate/options.ts";
+import type { Cache } from "../generate/cache.ts";
+import type { Generator, Token } from "../generate/loop.ts";
+import type { Decoder, GenerateOptions } from "../generate/options.ts";
 import type { GenerateInputs } from "../generate/prompt.ts";
 import type { Outputs } from "../graph/fuse.ts";
 import { type Dims, Graph, type Shapes, sideOf, type Value } from "../graph/graph.ts";
@@ -20,6 +21,7 @@ import {
   scatterProbabilities,
 } from "../runtime/batch.ts";
 import { BASE, type EngineOptions } from "../runtime/engine.ts";
+import type { CacheOptions } from "../runtime/kept.ts";
 import { Layout, type MemoryPlan, type Profiled, Session } from "../runtime/session.ts";
 import { isDtype, type WeightDtype } from "../runtime/weights.ts";
 import { Tensor } from "../tensor.ts";
@@ -61,6 +63,7 @@ interface Opened {
   graph: Graph;
   outputs: Outputs;
   rules: InputRules;
+  generation: Json;
   ignore: RegExp;
   dtype: WeightDtype | undefined;
   weights: Packed | readonly Checkpoint[];
@@ -109,6 +112,7 @@ export async function open(
       graph,
       outputs,
       rules: architecture.rules(config),
+      generation: outputs.next_logits ? await generationOf(folder, config, prefix, signal) : {},
       ignore: packed ? (modules ? /^$/ : MODULES) : ignore,
       dtype: packed ? (packed.dtype as WeightDtype) : dtype,
       weights: packed ?? checkpoints,
@@ -119,6 +123,11 @@ export async function open(
     await close();
     throw error;
   }
+}
+
+async function generationOf(folder: ModelFolder, config: Config, prefix: string, signal?: AbortSignal): Promise<Json> {
+  const file = await readJson(folder, `${prefix}generation_config.json`, signal);
+  return file ?? (await import("../generate/options.ts")).legacyGeneration(config);
 }
 
 /** Names in a packed file of what stands behind the transformer: only tasks ask for it. */
@@ -159,6 +168,8 @@ function renamed(checkpoint: Checkpoint, rename: (name: string) => string): Chec
 export interface Shape {
   batch?: number;
   length: number;
+  /** The run is a step of generation, each sequence with such a cache. */
+  cache?: CacheOptions;
 }
 
 /** Of a decoder with an encoder, both sides are of this length. */
@@ -169,19 +180,25 @@ export function dimsOf({ batch = 1, length }: Shape): Dims {
 }
 
 /** The outputs that a model computes when it is not told which: all but those that are kept for looking inside, and what generation asks for. */
-export const usual = (outputs: Outputs) =>
-  Object.keys(outputs).filter((name) => !/(^|_)(hidden_states|attentions)$|^next_logits$/.test(name));
+export const usual = (outputs: Outputs, { cache }: { cache?: CacheOptions } = {}) =>
+  cache
+    ? ["next_logits"]
+    : Object.keys(outputs).filter((name) => !/(^|_)(hidden_states|attentions)$|^next_logits$/.test(name));
 
 /** A loaded model. */
 export class Model {
   /** Names of what `forward` can give. */
   readonly outputs: readonly string[];
+  /** What `generate` and `stream` make text with: set by tasks, or by you. */
+  tokenizer?: Decoder;
 
   constructor(
     readonly config: Config,
     readonly session: Session,
     readonly rules: InputRules,
     readonly architecture: Pick<Architecture, "layOut" | "prompt"> = {},
+    /** generation_config.json, or what the config.json says of generation. */
+    readonly generation: Json = {},
   ) {
     this.outputs = Object.keys(session.layout.outputs);
   }
@@ -206,11 +223,28 @@ export class Model {
   }
 
   /**
-   * Goes on with each sequence: the prompts and what follows them. Greedy, or as `options` and the checkpoint's
-   * generation_config.json say. @throws as forward
+   * Goes on with each sequence: the prompts and what follows them, `num_return_sequences` of each. Greedy, or as `options` and the
+   * checkpoint's generation_config.json say (docs/generation.md). @throws as forward, UnsupportedOptionError
    */
   async generate(inputs: GenerateInputs, options: GenerateOptions = {}): Promise<number[][]> {
     return (await import("../generate/loop.ts")).generate(this, inputs, options);
+  }
+
+  /** Goes on with one sequence and gives each token as it is made. @throws as generate */
+  async *stream(inputs: GenerateInputs, options: GenerateOptions = {}): AsyncGenerator<Token, void, undefined> {
+    yield* (await import("../generate/loop.ts")).stream(this, inputs, options);
+  }
+
+  /**
+   * Room for one text's keys and values, which calls of `generate` then share. @throws UnsupportedOptionError, MemoryLimitError
+   */
+  async cache(options: CacheOptions = {}): Promise<Cache> {
+    return (await import("../generate/cache.ts")).openCache(this, options);
+  }
+
+  /** What `cache.save()` gave. @throws FormatError if it is damaged or another model's, MemoryLimitError */
+  async loadCache(bytes: Uint8Array): Promise<Cache> {
+    return (await import("../generate/cache.ts")).loadCache(this, bytes);
   }
 
   /** Runs the model once and says what each op cost: a run range by range. */
@@ -228,8 +262,8 @@ export class Model {
   }
 
   /** Exact bytes of a run at this shape, before anything is allocated for it. */
-  plan(shape: Shape, outputs: readonly string[] = usual(this.session.layout.outputs)): MemoryPlan {
-    return this.session.layout.plan(outputs, dimsOf(shape));
+  plan(shape: Shape, outputs: readonly string[] = usual(this.session.layout.outputs, shape)): MemoryPlan {
+    return this.session.layout.plan(outputs, dimsOf(shape), shape.cache);
   }
 
   #layOut(inputs: ModelInputs, outputs: readonly string[]): Batch {
@@ -285,7 +319,7 @@ export async function loadModel(source: ModelSource, options: LoadOptions & Modu
   const opened = await open(await openModel(source, options), options);
   const { session, done } = await loadOpened(opened, options);
   done();
-  return new Model(opened.config, session, opened.rules, opened.architecture);
+  return new Model(opened.config, session, opened.rules, opened.architecture, opened.generation);
 }
 
 /** Loads what was opened, with progress over its bytes, or closes it; `done` tells that all is done. */
@@ -318,10 +352,10 @@ export interface PlanOptions extends LoadOptions, Shape {
 /** See load.ts. */
 export async function plan(
   source: ModelSource,
-  { batch, length, outputs, ...options }: PlanOptions,
+  { batch, length, cache, outputs, ...options }: PlanOptions,
 ): Promise<MemoryPlan> {
   const opened = await open(await openModel(source, options), options);
   await opened.close();
   const layout = new Layout(opened.graph.nodes, opened.outputs, BASE, opened.dtype, "dtype" in opened.weights);
-  return layout.plan(outputs ?? usual(opened.outputs), dimsOf({ batch, length }));
+  return layout.plan(outputs ?? usual(opened.outputs, { cache }), dimsOf({ batch, length }), cache);
 }

@@ -25,11 +25,16 @@ const ARCHITECTURES: { readonly [model_type: string]: () => Promise<Architecture
   gpt_neox: async () => (await import("./gptNeox.ts")).gptNeox,
   granite: async () => (await import("./granite.ts")).granite,
   llama: async () => (await import("./llama.ts")).llama,
+  m2m_100: async () => (await import("./bart.ts")).m2m100,
+  marian: async () => (await import("./bart.ts")).marian,
+  mbart: async () => (await import("./bart.ts")).mbart,
   mistral: async () => (await import("./mistral.ts")).mistral,
   modernbert: async () => (await import("./modernbert.ts")).modernbert,
   mpnet: async () => (await import("./mpnet.ts")).mpnet,
+  mt5: async () => (await import("./t5.ts")).mt5,
   nomic_bert: async () => (await import("./nomicBert.ts")).nomicBert,
   olmo2: async () => (await import("./olmo2.ts")).olmo2,
+  pegasus: async () => (await import("./bart.ts")).pegasus,
   phi: async () => (await import("./phi.ts")).phi,
   phi3: async () => (await import("./phi.ts")).phi3,
   qwen2: async () => (await import("./qwen.ts")).qwen2,
@@ -39,7 +44,9 @@ const ARCHITECTURES: { readonly [model_type: string]: () => Promise<Architecture
   smollm3: async () => (await import("./smollm3.ts")).smollm3,
   stablelm: async () => (await import("./stablelm.ts")).stablelm,
   starcoder2: async () => (await import("./starcoder2.ts")).starcoder2,
+  t5: async () => (await import("./t5.ts")).t5,
   vit: async () => (await import("./vit.ts")).vit,
+  whisper: async () => (await import("./whisper.ts")).whisper,
   "xlm-roberta": roberta,
 };
 
@@ -52,7 +59,11 @@ export async function architectureOf(config: Config): Promise<{ architecture: Ar
     throw new UnsupportedModelError(String(brief(model_type)), supportedModels());
   const architecture = await ARCHITECTURES[model_type]();
   const [name] = config.strings("architectures");
-  const named = name?.endsWith("LMHeadModel") ? "CausalLM" : /For(\w+)$/.exec(name ?? "")?.[1];
+  const named = name?.endsWith("LMHeadModel")
+    ? "CausalLM"
+    : name?.endsWith("MTModel")
+      ? "ConditionalGeneration"
+      : /For(\w+)$/.exec(name ?? "")?.[1];
   // Pre-training is the masked head and one more; ELECTRA's is a discriminator, of which we have the body.
   const task = named === "PreTraining" ? (model_type === "electra" ? undefined : "MaskedLM") : named;
   if (task && !Object.hasOwn(architecture.heads, task)) {

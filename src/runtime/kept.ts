@@ -69,6 +69,10 @@ export const bytesOf = ({ nodes }: Group, rows: number) =>
 export const stateBytes = (graph: Fused, options: CacheOptions, sequences = 1): number =>
   groupsOf(graph).reduce((n, group) => n + bytesOf(group, sequences * rowsOf(group, options)), 0);
 
+/** Most tokens of a sequence that come in one run. */
+export const partOf = (graph: Fused, options: CacheOptions): number =>
+  Math.min(...groupsOf(graph).flatMap((group) => (group.side ? [] : rowsOf(group, options))));
+
 /** Tables of keys and values, by node: where sequences have their rows. */
 export interface Tables extends Kept {
   readonly engine: Engine;

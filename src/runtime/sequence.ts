@@ -1,5 +1,5 @@
 import { pad, windowed } from "../graph/graph.ts";
-import { type CacheOptions, type Group, limited, PANEL, rowsOf, step, type Tables } from "./kept.ts";
+import { bytesOf, type CacheOptions, type Group, limited, PANEL, rowsOf, step, type Tables } from "./kept.ts";
 import type { Range } from "./ranges.ts";
 
 import { type Turn, turn } from "./turn.ts";
@@ -70,6 +70,11 @@ export class Sequence {
 
   get options(): CacheOptions {
     return this.#options;
+  }
+
+  /** Bytes of its rows. */
+  get bytes(): number {
+    return this.#regions.reduce((n, { group, rows }) => n + bytesOf(group, rows), 0);
   }
 
   get regions(): readonly Region[] {
@@ -143,14 +148,29 @@ export class Sequence {
   /** Keeps the first tokens, `length` of them or, where what they need was forgotten, none. Returns how many. */
   truncate(length: number): number {
     if (length >= this.length) return this.length;
-    const { window = 0, sinks = 0 } = this.#options;
-    const kept = this.#regions.every(
-      (r) =>
-        !r.dropped || length >= r.dropped + (this.#limited(r) ? sinks + window - step(window) : r.group.window - 1),
-    );
+    const kept = this.#regions.every((r) => this.#reaches(r, length));
     if (!kept) for (const region of this.#regions) region.dropped = 0;
     this.ids.length = kept ? length : 0;
     return this.length;
+  }
+
+  /** Whether what it forgot is nothing that the first `length` tokens, or what follows them, need. */
+  #reaches({ dropped, group }: Region, length: number): boolean {
+    const { window = 0, sinks = 0 } = this.#options;
+    const limits = limited(group, this.#options);
+    return !dropped || length >= dropped + (limits ? sinks + window - step(window) : group.window - 1);
+  }
+
+  /** Whether it may have forgotten what it says, and has room for the rest: for what a file tells. */
+  holds(region: Region): boolean {
+    const { dropped, group, rows } = region;
+    const unit = limited(group, this.#options)
+      ? step(this.#options.window!)
+      : group.window
+        ? PANEL
+        : Number.POSITIVE_INFINITY;
+    const right = dropped === 0 || (dropped > 0 && dropped % unit === 0 && this.#reaches(region, this.length));
+    return right && this.length - dropped <= rows;
   }
 
   /** Becomes what `other` is: only what differs is copied. @throws MemoryLimitError */

@@ -7,6 +7,7 @@ import type { Dims, Node, Value } from "../graph/graph.ts";
 import { type Bound, bytesOf, type Kept, Program, size } from "../graph/lower.ts";
 import { align } from "../graph/plan.ts";
 import { BASE, type Block, Engine, type EngineOptions } from "./engine.ts";
+import { type CacheOptions, partOf, stateBytes } from "./kept.ts";
 import { Memory } from "./memory.ts";
 import { PROBE, probe } from "./probe.ts";
 import type { Profiled } from "./profile.ts";
@@ -24,6 +25,8 @@ export interface MemoryPlan {
   /** Weights and what is computed from them at load. */
   weights: number;
   scratch: number;
+  /** Of the caches that were asked for. */
+  state: number;
   total: number;
 }
 
@@ -89,9 +92,12 @@ export class Layout {
     return this.#stateful;
   }
 
-  plan(names: readonly string[], dims: Dims): MemoryPlan {
-    const scratch = Math.max(this.program(names).bytes(dims), this.prologue.bytes(NO_DIMS));
-    return { weights: this.end, scratch, total: Memory.pages(this.end + Math.max(scratch, this.weights.window)) };
+  plan(names: readonly string[], dims: Dims, cache?: CacheOptions): MemoryPlan {
+    const state = cache ? stateBytes(this.stateful, cache, dims.B) : 0;
+    const T = cache ? Math.min(dims.T, dims.B * partOf(this.stateful, cache)) : dims.T;
+    const scratch = Math.max(this.program(names, !!cache).bytes({ ...dims, T }), this.prologue.bytes(NO_DIMS));
+    const total = Memory.pages(this.end + Math.max(state + scratch, this.weights.window));
+    return { weights: this.end, state, scratch, total };
   }
 }
 

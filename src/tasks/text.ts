@@ -74,6 +74,7 @@ export class TextModel {
       const tokenizer = await tokenizerOf(folder, added?.prefix, { signal: options.signal, chat: added?.chat });
       if (!tokenizer) throw new MissingFileError("tokenizer.json", folder.name);
       const model = await loadModel(folder, { ...options, ...added });
+      model.tokenizer = tokenizer;
       return new TextModel(
         model,
         tokenizer,

@@ -11,6 +11,14 @@ export const cleaned = (text: string) =>
 const lossy = new TextDecoder("utf-8", { ignoreBOM: true });
 const strict = new TextDecoder("utf-8", { ignoreBOM: true, fatal: true });
 
+const byteOf = new Map(BYTES.map((c, byte) => [c, byte]));
+
+/** The bytes of a byte-level token. One that is not all of such characters stands for itself. */
+export function spelledBytes(token: string): number[] {
+  const all = Array.from(token, (c) => byteOf.get(c) ?? -1);
+  return all.includes(-1) ? [...utf8(token)] : all;
+}
+
 /** The text of bytes that tokens stand for one by one; where they are no UTF-8 each becomes U+FFFD. */
 function spelled(bytes: number[]): string[] {
   try {
@@ -49,17 +57,7 @@ export function decoder(part: unknown): Decoder {
         const mark = String(suffix);
         return (tokens) => tokens.map((token, i) => token.replaceAll(mark, i < tokens.length - 1 ? " " : ""));
       },
-      ByteLevel: () => {
-        const byteOf = new Map(BYTES.map((c, byte) => [c, byte]));
-        return (tokens) => {
-          const bytes = tokens.flatMap((token) => {
-            const all = Array.from(token, (c) => byteOf.get(c) ?? -1);
-            // A token that is not all of such characters stands for itself.
-            return all.includes(-1) ? [...utf8(token)] : all;
-          });
-          return [lossy.decode(Uint8Array.from(bytes))];
-        };
-      },
+      ByteLevel: () => (tokens) => [lossy.decode(Uint8Array.from(tokens.flatMap(spelledBytes)))],
       Metaspace: (part) => {
         const mark = need<string>({ replacement: "\u2581", ...part }, "replacement", "string");
         const first = part.prepend_scheme === "never" || part.add_prefix_space === false ? " " : "";

@@ -101,6 +101,11 @@ export class Vocab extends Buckets {
     return place && decoder.decode(this.bytes.subarray(...place));
   }
 
+  /** All ids that have a token. */
+  ids(): Iterable<number> {
+    return this.#all().keys();
+  }
+
   /** How many ids have a token. */
   get size(): number {
     return this.#all().size;
