@@ -31,9 +31,8 @@ export function logBucketT5(distance: number, buckets: number, most: number, bot
   const n = both ? Math.abs(distance) : Math.max(0, -distance);
   const exact = Math.floor(own / 2);
   if (n < exact) return first + n;
-  const { fround } = Math;
-  const ratio = fround(fround(log(fround(n / exact))) / fround(log(most / exact)));
-  return first + Math.min(own - 1, exact + Math.trunc(fround(ratio * (own - exact))));
+  const part = Math.fround(Math.fround(log(Math.fround(n / exact))) / Math.fround(log(most / exact)));
+  return first + Math.min(own - 1, exact + Math.trunc(Math.fround(part * (own - exact))));
 }
 
 /** DeBERTa's buckets (arXiv:2006.03654): distances up to half of them have one each, those up to `most` share the rest by their logarithm. */

@@ -28,8 +28,8 @@ T5 = ("t5", "mt5")
 def configure(family, size="a", max_position=96, **more):
     width, *encoder, vocab = SIZES[size] if isinstance(size, str) else size
     c = {"vocab_size": vocab, "d_model": width}
-    if family in T5:      # one head count and size for both sides
-        c |= {"num_heads": encoder[0], "d_kv": 2 * (width // encoder[0]) - 2, "d_ff": encoder[1], "num_layers": encoder[2], "num_decoder_layers": encoder[5],
+    if family in T5:      # one head count and size for both sides; generate() of transformers 5 takes no more layers than the encoder has
+        c |= {"num_heads": encoder[0], "d_kv": 2 * (width // encoder[0]) - 2, "d_ff": encoder[1], "num_layers": max(encoder[2], encoder[5]), "num_decoder_layers": min(encoder[2], encoder[5]),
               "relative_attention_num_buckets": 10, "relative_attention_max_distance": 24, "pad_token_id": 0, "eos_token_id": 1, "decoder_start_token_id": 0}
     else:
         names = ("attention_heads", "ffn_dim", "layers")
