@@ -4,32 +4,10 @@ import { FormatError, InputError, MissingFileError, throwIfAborted } from "../er
 import type { ByteReader } from "../platform.ts";
 import { FORMAT } from "./packed.ts";
 import { brief, readJson, safePath } from "./read.ts";
-import {
-  type Header,
-  readHeader,
-  type Sink,
-  type StreamOptions,
-  streamTensors,
-  type TensorInfo,
-} from "./safetensors.ts";
+import { type Checkpoint, type CheckpointTensor, type Header, readHeader, streamTensors } from "./safetensors.ts";
 import type { ModelFolder } from "./source.ts";
 
-export interface CheckpointTensor extends TensorInfo {
-  /** The file it is in; `begin` and `end` count within that one. */
-  readonly file: string;
-}
-
-export interface Checkpoint {
-  /** In the order in which `stream` meets them. */
-  readonly tensors: ReadonlyMap<string, CheckpointTensor>;
-  /** That of the first file. */
-  readonly metadata: Header["metadata"];
-  /** What `stream` will read, over all files. */
-  readonly bytes: number;
-  /** Streams all tensors, file after file, and closes the files. Works once. @throws FormatError, AbortError */
-  stream(sink: Sink<CheckpointTensor>, options?: StreamOptions): Promise<void>;
-  close(): Promise<void>;
-}
+export type { Checkpoint, CheckpointTensor } from "./safetensors.ts";
 
 const SINGLE = "model.safetensors";
 const INDEX = `${SINGLE}.index.json`;
@@ -43,6 +21,7 @@ export async function openCheckpoint(
   folder: ModelFolder,
   { signal, prefix = "" }: { signal?: AbortSignal; prefix?: string } = {},
 ): Promise<Checkpoint> {
+  if (folder.checkpoint && !prefix) return folder.checkpoint;
   const files: { file: string; reader: ByteReader; header?: Header }[] = [];
   const tensors = new Map<string, CheckpointTensor>();
   const close = async () => {

@@ -18,6 +18,8 @@ export interface Rope {
   rope_theta: number;
   /** The part of each head that is rotated. */
   partial_rotary_factor: number;
+  /** How many numbers of each head that is, where the config says this instead. */
+  dim?: number;
   /** What the rope_type needs besides: `factor`, `low_freq_factor` … */
   more: Config;
 }

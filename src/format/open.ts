@@ -1,11 +1,11 @@
 import { MissingFileError, throwIfAborted } from "../errors.ts";
 import { FORMAT, openPacked } from "./packed.ts";
-import { byteReader } from "./read.ts";
+import { byteReader, take } from "./read.ts";
 import { type Header, readHeader } from "./safetensors.ts";
 import { type ModelFolder, type ModelSource, openFolder, type SourceOptions } from "./source.ts";
 
 /**
- * Opens a source. Of a file, the header is read, since only that says whether it is a packed model; `close` the folder unless a load
+ * Opens a source. Of a file, the header is read, since only that says whether it is GGUF or a packed model; `close` the folder unless a load
  * comes of it.
  * @throws what openFolder throws, FormatError, MissingFileError
  */
@@ -23,7 +23,10 @@ export async function openModel(
   const reader = await folder.open(file, signal);
   if (!reader) throw new MissingFileError(file, name);
   try {
-    const header = await readHeader(reader, file);
+    const begun = await take(reader, 8);
+    if (begun[0] === 0x47 && begun[1] === 0x47 && begun[2] === 0x55 && begun[3] === 0x46)
+      return await (await import("./gguf/open.ts")).openGguf(name, file, reader, begun);
+    const header = await readHeader(reader, file, begun);
     const close = () => reader.close();
     if (header.metadata.format !== FORMAT) return { ...found, opened: { file, reader, header }, close };
     return { ...found, packed: openPacked(file, reader, header), open: small(header.metadata), close };

@@ -50,6 +50,23 @@ export interface StreamOptions {
   onProgress?(bytes: number): void;
 }
 
+export interface CheckpointTensor extends TensorInfo {
+  /** The file it is in; `begin` and `end` count within that one. */
+  readonly file: string;
+}
+
+export interface Checkpoint {
+  /** In the order in which `stream` meets them. */
+  readonly tensors: ReadonlyMap<string, CheckpointTensor>;
+  /** That of the first file. */
+  readonly metadata: Header["metadata"];
+  /** What `stream` will read, over all files. */
+  readonly bytes: number;
+  /** Streams all tensors, file after file, and closes the files. Works once. @throws FormatError, AbortError */
+  stream(sink: Sink<CheckpointTensor>, options?: StreamOptions): Promise<void>;
+  close(): Promise<void>;
+}
+
 /** The specification's own limit. */
 const HEADER_LIMIT = 1e8;
 
@@ -58,16 +75,19 @@ export const dtypeBits = (dtype: Dtype): number => +(/\d+/.exec(dtype)?.[0] ?? 8
 const isObject = (v: unknown): v is Json => typeof v === "object" && !!v && !Array.isArray(v);
 const isSize = (v: unknown): v is number => Number.isSafeInteger(v) && (v as number) >= 0;
 
-/** Reads and checks a header, and leaves `reader` at the data. @throws FormatError at anything that the specification forbids. */
-export async function readHeader(reader: ByteReader, file: string): Promise<Header> {
+/**
+ * Reads and checks a header, and leaves `reader` at the data; `begun` are the first 8 bytes, where they were read already.
+ * @throws FormatError at anything that the specification forbids.
+ */
+export async function readHeader(reader: ByteReader, file: string, begun?: Uint8Array<ArrayBuffer>): Promise<Header> {
   const fail = (detail: string, offset = 8): never => {
     throw new FormatError(file, detail, offset);
   };
   // No comparison with NaN is true.
   const size = reader.size ?? Number.NaN;
-  const prefix = await take(reader, 8);
+  const prefix = begun ?? (await take(reader, 8));
   if (prefix.length < 8) fail("is too short for a safetensors file", prefix.length);
-  const view = new DataView(prefix.buffer);
+  const view = new DataView(prefix.buffer, prefix.byteOffset);
   const length = view.getUint32(0, true) + view.getUint32(4, true) * 2 ** 32;
   const start = 8 + length;
   if (length > HEADER_LIMIT || start > size) fail(`cannot have a header of ${length} bytes`, 0);

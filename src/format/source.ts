@@ -4,7 +4,7 @@ import { FetchError, InputError, throwIfAborted } from "../errors.ts";
 import { type ByteReader, type Folder, platform } from "../platform.ts";
 import type { Packed } from "./packed.ts";
 import { type ByteSource, brief, byteReader, chunkReader, isBytes } from "./read.ts";
-import type { Header } from "./safetensors.ts";
+import type { Checkpoint, Header } from "./safetensors.ts";
 
 /** A JSON file of a model: parsed, as text, or as bytes. */
 export type JsonSource = object | string;
@@ -23,7 +23,7 @@ export interface ModelFiles {
 
 /**
  * A folder, file or URL, a hub id such as `sentence-transformers/all-MiniLM-L6-v2`, or the files themselves. A packed model (`pack`)
- * is a file, in a folder, on the web or on the hub (`owner/name/file.safetensors`), or its bytes.
+ * or a GGUF file is a file, in a folder, on the web or on the hub (`owner/name/file.safetensors`), or its bytes.
  */
 export type ModelSource = string | URL | Folder | ModelFiles | ByteSource;
 
@@ -36,6 +36,8 @@ export interface ModelFolder extends Folder {
   readonly configs?: Map<string, unknown>;
   /** What `openModel` found instead of weights. */
   readonly packed?: Packed;
+  /** Or instead of files: the tensors of a GGUF file. */
+  readonly checkpoint?: Checkpoint;
   /** Ends what was opened ahead, if nothing did yet. */
   close?(): Promise<void>;
 }
@@ -63,12 +65,12 @@ export async function openFolder(source: ModelSource, options: SourceOptions = {
   // A host without files of its own takes paths relative to where it runs.
   if (web || (!folder && /^(\w+:|\.{0,2}\/)/.test(text))) {
     const [, base, search] = /^([^?#]*)(\?[^#]*)?/.exec(text)!;
-    const file = /[^/]+\.safetensors$/.exec(base)?.[0];
+    const file = /[^/]+\.(safetensors|gguf)$/.exec(base)?.[0];
     const root = file ? base.slice(0, -file.length) : base.replace(/\/*$/, "/");
     return { ...webFolder(text, root, options, search), weights: file ? [file] : undefined };
   }
   const [, id = text, at = "", file] =
-    /^([^/]+\/[^/]+)\/((?:[\w-][\w.-]*\/)*)([\w-][\w.-]*\.safetensors)$/.exec(text) ?? [];
+    /^([^/]+\/[^/]+)\/((?:[\w-][\w.-]*\/)*)([\w-][\w.-]*\.(?:safetensors|gguf))$/.exec(text) ?? [];
   if (!/^(?!\.)[\w.-]+(\/(?!\.)[\w.-]+)?$/.test(id))
     throw new InputError(`"${brief(text)}" is no folder, file, URL or hub id`);
   const { endpoint = "https://huggingface.co", revision = "main" } = options;

@@ -1,5 +1,5 @@
 import { InputError, UnsupportedOptionError } from "../errors.ts";
-import { type Begun, begin, ends, type Generator, processed } from "./begun.ts";
+import { type Begun, begin, ends, type Generator, type Made, processed } from "./begun.ts";
 import type { Row } from "./decoding.ts";
 import type { GenerateOptions } from "./options.ts";
 import type { GenerateInputs } from "./prompt.ts";
@@ -27,7 +27,7 @@ export async function generate(
   const begun = await begin(model, inputs, options);
   try {
     if (begun.settings.num_beams > 1) return await (await import("./beams.ts")).beamSearch(begun);
-    const rows: Row[] = [];
+    const rows = begun.decoding.rows.filter((row) => !goesOn(begun, row));
     for await (const { row, done } of tokens(begun, false)) if (done) rows.push(row);
     return rows.sort((a, b) => a.source - b.source || a.copy - b.copy).map((row) => row.ids);
   } finally {
@@ -56,18 +56,19 @@ export async function* stream(
   }
 }
 
-interface Made {
-  row: Row;
-  id: number;
-  logprob: number;
-  done: boolean;
+/** Not where no token was asked for. */
+const goesOn = ({ max_length }: Begun, { source, ids }: Row): boolean => ids.length < max_length[source];
+
+async function* tokens(begun: Begun, logprobs: boolean): AsyncGenerator<Made, void, undefined> {
+  if (begun.settings.assistant_model) yield* (await import("./assisted.ts")).assisted(begun, logprobs);
+  else yield* stepwise(begun, logprobs);
 }
 
 /** One token for each row at a time, greedy or drawn, until all have ended. */
-async function* tokens(begun: Begun, logprobs: boolean): AsyncGenerator<Made, void, undefined> {
-  const { decoding, settings, max_length } = begun;
+async function* stepwise(begun: Begun, logprobs: boolean): AsyncGenerator<Made, void, undefined> {
+  const { decoding, settings } = begun;
   const { do_sample, seed, num_return_sequences } = settings;
-  let live: Row[] = decoding.rows.filter((row) => row.ids.length < max_length[row.source]);
+  let live: Row[] = decoding.rows.filter((row) => goesOn(begun, row));
   for (let step = 0; live.length; step++) {
     let logits = await decoding.step(live);
     if (!step && num_return_sequences > 1) {

@@ -1,7 +1,9 @@
-import { InputError, UnsupportedOptionError } from "../errors.ts";
+import { InputError, InputTooLongError, UnsupportedOptionError } from "../errors.ts";
 import { Config } from "../format/config.ts";
 import type { Json } from "../format/read.ts";
 import type { Tokenizer } from "../format/tokenizer.ts";
+import type { InputRules } from "../runtime/batch.ts";
+import type { Session } from "../runtime/session.ts";
 import type { Cache } from "./cache.ts";
 import { anySeed } from "./random.ts";
 
@@ -11,9 +13,17 @@ export type LogitsProcessor = (ids: readonly number[], scores: Float32Array) => 
 /** What turns tokens into text: a `Tokenizer`. */
 export type Decoder = Pick<Tokenizer, "decode" | "stream">;
 
+/** A loaded model that drafts. */
+export interface Assistant {
+  readonly session: Session;
+  readonly rules: InputRules;
+  readonly config: Config;
+  readonly prompt?: unknown;
+}
+
 /**
  * Options of `generate` and `stream`, named and meant as in transformers' GenerationConfig, and by default as the checkpoint's
- * generation_config.json says. Lengths count tokens; `max_length` and `min_length` count the prompt's too.
+ * generation_config.json says; null is as if it said nothing. Lengths count tokens; `max_length` and `min_length` count the prompt's too.
  */
 export interface GenerateOptions {
   signal?: AbortSignal;
@@ -42,15 +52,15 @@ export interface GenerateOptions {
   encoder_no_repeat_ngram_size?: number;
   bad_words_ids?: readonly (readonly number[])[];
   sequence_bias?: readonly (readonly [word: readonly number[], bias: number])[];
-  suppress_tokens?: readonly number[];
-  begin_suppress_tokens?: readonly number[];
-  forced_bos_token_id?: number;
-  forced_eos_token_id?: number | readonly number[];
+  suppress_tokens?: readonly number[] | null;
+  begin_suppress_tokens?: readonly number[] | null;
+  forced_bos_token_id?: number | null;
+  forced_eos_token_id?: number | readonly number[] | null;
   exponential_decay_length_penalty?: readonly [start: number, factor: number];
   remove_invalid_values?: boolean;
   renormalize_logits?: boolean;
   /** Ends of a sequence. */
-  eos_token_id?: number | readonly number[];
+  eos_token_id?: number | readonly number[] | null;
   /** Also ends of a sequence: texts whose last character is in the newest token. They need `tokenizer`. */
   stop_strings?: string | readonly string[];
   bos_token_id?: number;
@@ -66,6 +76,10 @@ export interface GenerateOptions {
   tokenizer?: Decoder;
   /** `model.cache(…)`, one for each sequence: what a prompt has in common with it is not computed again, and it holds the text afterwards. */
   cache?: Cache | readonly Cache[];
+  /** A smaller decoder of the same vocabulary, whose drafts this one checks several at a time (arXiv:2211.17192): other speed, same results. */
+  assistant_model?: Assistant;
+  /** Tokens of a draft. Default 5. */
+  num_assistant_tokens?: number;
 }
 
 /** The options of a call, those of the checkpoint, and transformers' defaults in one. */
@@ -84,6 +98,7 @@ export interface Settings
       | "logits_processor"
       | "tokenizer"
       | "cache"
+      | "assistant_model"
       | "bos_token_id"
       | "pad_token_id"
       | "decoder_start_token_id"
@@ -91,6 +106,8 @@ export interface Settings
   > {
   readonly eos_token_id: readonly number[];
   readonly forced_eos_token_id: readonly number[];
+  readonly suppress_tokens: readonly number[];
+  readonly begin_suppress_tokens: readonly number[];
   readonly stop_strings: readonly string[];
   readonly min_p?: number;
   readonly forced_bos_token_id?: number;
@@ -100,6 +117,7 @@ export interface Settings
   readonly logits_processor?: LogitsProcessor;
   readonly tokenizer?: Decoder;
   readonly signal?: AbortSignal;
+  readonly assistant_model?: Assistant;
   /** Tokens that a sequence may have, which begins with `prompt` of them. @throws InputError where that is too many already */
   max_length(prompt: number): number;
   /** Tokens before which it may not end. */
@@ -131,7 +149,8 @@ const READ = new Set(
   frequency_penalty encoder_repetition_penalty no_repeat_ngram_size encoder_no_repeat_ngram_size bad_words_ids sequence_bias
   suppress_tokens begin_suppress_tokens forced_bos_token_id forced_eos_token_id exponential_decay_length_penalty
   remove_invalid_values renormalize_logits eos_token_id stop_strings bos_token_id pad_token_id decoder_start_token_id num_beams
-  length_penalty early_stopping num_return_sequences logits_processor tokenizer signal cache use_cache`.split(/\s+/),
+  length_penalty early_stopping num_return_sequences logits_processor tokenizer signal cache
+  assistant_model num_assistant_tokens use_cache`.split(/\s+/),
 );
 
 /** What of a config.json is about generation: where there is no generation_config.json, that counts, the decoder's config behind it. */
@@ -152,14 +171,14 @@ export function settingsOf(
   model: Config,
   more: readonly string[] = [],
 ): Settings {
-  const given = Object.fromEntries(Object.entries(call).filter(([, v]) => v != null)) as Json;
+  const given = Object.fromEntries(Object.entries(call).filter(([, v]) => v !== undefined)) as Json;
   for (const name of Object.keys(given))
     if (!READ.has(name) && !more.includes(name) && !Object.hasOwn(REFUSED, name))
       throw new UnsupportedOptionError(name, given[name]);
   const file: Json = { ...checkpoint };
   // A length that the call gives is not outdone by the other one of the file.
-  if (given.max_length !== undefined) delete file.max_new_tokens;
-  if (given.min_length !== undefined) delete file.min_new_tokens;
+  if (given.max_length != null) delete file.max_new_tokens;
+  if (given.min_length != null) delete file.min_new_tokens;
   const all = new Config({ ...file, ...given, model_type: undefined }, "generate");
   for (const [name, idle] of Object.entries(REFUSED)) {
     const value = all.raw[name] ?? idle;
@@ -187,7 +206,7 @@ export function settingsOf(
   const lengths = { new: maybe("max_new_tokens"), all: maybe("max_length") };
   const least = { new: maybe("min_new_tokens"), all: whole("min_length", 0) };
   const settings: Settings = {
-    do_sample: all.bool("do_sample") || (given.do_sample === undefined && SAMPLING.some((name) => name in given)),
+    do_sample: all.bool("do_sample") || (given.do_sample == null && SAMPLING.some((name) => given[name] != null)),
     temperature: above("temperature"),
     top_k: whole("top_k", 50),
     top_p: share("top_p", 1),
@@ -229,9 +248,12 @@ export function settingsOf(
     min_length: (prompt) => (least.new === undefined ? least.all : prompt + least.new),
     logits_processor: call.logits_processor,
     tokenizer: call.tokenizer,
+    assistant_model: call.assistant_model,
+    num_assistant_tokens: whole("num_assistant_tokens", 5, 1),
     signal: call.signal,
     max_length(prompt) {
       if (lengths.new !== undefined) return prompt + lengths.new;
+      if (lengths.all === undefined && prompt >= positions) throw new InputTooLongError(prompt + 1, positions);
       const max = lengths.all ?? Math.min(prompt + 20, positions);
       if (prompt >= max) throw new InputError(`max_length is ${max}, and the prompt has ${prompt} tokens`);
       return max;

@@ -28,6 +28,9 @@ export function textPrompt(
   _config?: Config,
   settings?: Settings,
 ): Prompt {
+  for (const [name, value] of Object.entries(inputs))
+    if (value !== undefined && name !== "input_ids" && name !== "attention_mask")
+      throw new InputError(`generation takes input_ids and attention_mask, not ${name}`);
   const given = inputs.input_ids as Ids;
   const ids = padded("input_ids", given);
   const seen = inputs.attention_mask ?? (settings && unpadded(given, settings));

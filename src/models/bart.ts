@@ -45,7 +45,7 @@ const heads = (config: Config, side: Side) => config.int([`${side}_attention_hea
 
 const padOf = (config: Config) => config.int("pad_token_id", { min: 0, default: 1 });
 
-function rules(config: Config, side: Side, { positions = LEARNED }: Family): InputRules {
+export function bartRules(config: Config, side: Side, { positions = LEARNED }: Family): InputRules {
   const { first = 0, pad, most = (config) => config.int("max_position_embeddings", { default: 1024 }) } = positions;
   const vocab = config.int("vocab_size");
   return {
@@ -64,11 +64,11 @@ export function bartLike(family: Family): Architecture {
   return {
     prefix: "model",
     ...sides(
-      family.source?.layOut ?? ((inputs, config) => layOut(inputs, rules(config, "encoder", family))),
-      (config) => rules(config, "decoder", family),
+      family.source?.layOut ?? ((inputs, config) => layOut(inputs, bartRules(config, "encoder", family))),
+      (config) => bartRules(config, "decoder", family),
     ),
     body(g, config, at) {
-      const build = (g: Graph, side: Side, memory?: Value) => layers(g, config, at, side, family, memory);
+      const build = (g: Graph, side: Side, memory?: Value) => bartLayers(g, config, at, side, family, memory);
       const encoder = build(g.side("encoder"), "encoder");
       const decoder = build(g, "decoder", encoder.last_hidden_state);
       return bothSides(encoder, decoder, decoder.cross_attentions);
@@ -90,9 +90,16 @@ function words(g: Graph, at: string, side: Side): string {
   return names.find((name) => g.has(`${name}.weight`)) ?? `${at}shared`;
 }
 
-function layers(g: Graph, config: Config, at: string, side: Side, family: Family, memory: Value | undefined) {
+export function bartLayers(
+  g: Graph,
+  config: Config,
+  at: string,
+  side: Side,
+  family: Family,
+  memory: Value | undefined,
+) {
   const width = config.int("d_model");
-  const { sizes, heads } = rules(config, side, family);
+  const { sizes, heads } = bartRules(config, side, family);
   const inner = config.int(`${side}_ffn_dim`);
   const kind = configActivation(config, "activation_function", family.activation ?? "gelu");
   const scale = config.bool("scale_embedding") ? Math.sqrt(width) : 1;
@@ -104,9 +111,12 @@ function layers(g: Graph, config: Config, at: string, side: Side, family: Family
   const embedded = () => {
     const ids = g.weight(`${words(g, at, side)}.weight`, [sizes.input_ids, width]);
     const { compute } = family.positions ?? LEARNED;
-    const table = compute
-      ? g.constant(compute(sizes.position_ids, width, padOf(config)), sizes.position_ids)
-      : g.weight(`${at}${side}.embed_positions.weight`, [sizes.position_ids, width]);
+    const positions = `${at}${side}.embed_positions.weight`;
+    // Some files hold what can be computed.
+    const table =
+      compute && !g.has(positions)
+        ? g.constant(compute(sizes.position_ids, width, padOf(config)), sizes.position_ids)
+        : g.weight(positions, [sizes.position_ids, width]);
     return g.add(g.embed(g.input("input_ids", "T"), ids, scale), g.embed(g.input("position_ids", "T"), table));
   };
   const sum = family.source && side === "encoder" ? family.source.embed(g, config, `${at}encoder.`) : embedded();

@@ -38,13 +38,16 @@ const OPTIONS = {
 };
 
 /** The norms of a layer by where they stand. */
-interface Norms {
+export interface Norms {
   /** Of what attention reads, and of what it gives. */
   readonly attention?: string;
   readonly attended?: string;
   /** Of what the feed-forward reads, and of what it gives. */
   readonly feed?: string;
   readonly fed?: string;
+  /** Of the sums with what attention and feed-forward read. */
+  readonly added?: string;
+  readonly out?: string;
 }
 
 /** The usual arrangements of them. */
@@ -80,6 +83,9 @@ export interface Family {
   readonly prefix?: string;
   readonly names?: Partial<typeof NAMES>;
   readonly options?: Partial<typeof OPTIONS>;
+  readonly kv_heads?: (config: Config) => number;
+  /** Columns of the embedding table, where `embedded` makes others of them. */
+  readonly embedding_size?: (config: Config) => number;
   /** Biases of the projections; else `attention_bias` and `mlp_bias` say it. */
   readonly bias?: { readonly qkv?: Bias; readonly output?: Bias; readonly mlp?: Bias; readonly head?: boolean };
   /** Norms are RMS norms, or LayerNorms with a bias. */
@@ -99,8 +105,10 @@ export interface Family {
   readonly logit_scale?: (config: Config) => number;
   /** What becomes of the embeddings: positions are added, say. */
   readonly embedded?: (p: Parts, x: Value, at: string) => Value;
-  /** Rows of `position_ids`' table. */
-  readonly positions?: (config: Config) => number;
+  /** What becomes of the last layer's output; else it is normalised. */
+  readonly finished?: (p: Parts, x: Value, at: string) => Value;
+  /** What positions are read from a table, and how many it has. */
+  readonly rules?: (config: Config) => Partial<InputRules>;
   /** The name of the activation's option, and what it is where the config does not say. */
   readonly activation?: readonly [names: Names, otherwise: string];
   /** Keys that a layer sees, where its type is not full attention. */
@@ -128,13 +136,11 @@ export type LayerType = (typeof LAYER_TYPES)[number];
 /** A decoder that differs from Llama by what `family` says: rotary positions, RMS norms, gated feed-forward. */
 export function llamaLike(family: Family): Architecture {
   const names = { ...NAMES, ...family.names };
-  const rules = (config: Config): InputRules => ({
-    heads: config.int(family.options?.heads ?? OPTIONS.heads),
-    sizes: {
-      input_ids: config.int("vocab_size"),
-      ...(family.positions && { position_ids: family.positions(config) }),
-    },
-  });
+  const rules = (config: Config): InputRules => {
+    const { sizes, ...more } = family.rules?.(config) ?? {};
+    const heads = config.int(family.options?.heads ?? OPTIONS.heads);
+    return { heads, sizes: { input_ids: config.int("vocab_size"), ...sizes }, ...more };
+  };
   return {
     prefix: family.prefix ?? "model",
     causal: true,
@@ -164,7 +170,7 @@ function body(g: Graph, config: Config, at: string, family: Family, names: typeo
   const options = { ...OPTIONS, ...family.options };
   const hidden_size = config.int(options.hidden_size);
   const heads = config.int(options.heads);
-  const kv_heads = config.int(options.kv_heads, { default: heads });
+  const kv_heads = family.kv_heads?.(config) ?? config.int(options.kv_heads, { default: heads });
   const head_dim = config.int("head_dim", { default: hidden_size / heads });
   const inner = config.int(options.inner, { default: 4 * hidden_size });
   const eps = config.number(options.eps, { max: 1, default: family.norm === "layer" ? 1e-5 : 1e-6 });
@@ -206,7 +212,10 @@ function body(g: Graph, config: Config, at: string, family: Family, names: typeo
     return linear(g, mlp + names.down, lifted, hidden_size, mlp_bias);
   };
 
-  const words = g.weight(`${at}${names.words}.weight`, [config.int("vocab_size"), hidden_size]);
+  const words = g.weight(`${at}${names.words}.weight`, [
+    config.int("vocab_size"),
+    family.embedding_size?.(config) ?? hidden_size,
+  ]);
   const embedded = g.embed(g.input("input_ids", "T"), words, family.embedding_scale?.(config));
   const x = family.embedded?.(parts, embedded, at) ?? embedded;
   const layers = stack(x, config.int(options.layers), (x, i) => {
@@ -232,13 +241,14 @@ function body(g: Graph, config: Config, at: string, family: Family, names: typeo
       { heads, kv_heads, right: 0, ...own, left },
     );
     const attended = linear(g, attention + names.output, out, hidden_size, output_bias);
-    const y = g.add(maybe(layer, norms.attended, scaled(attended)), x);
+    const y = maybe(layer, norms.added, g.add(maybe(layer, norms.attended, scaled(attended)), x));
     const m = parallel && !norms.feed ? a : maybe(layer, norms.feed, parallel ? x : y);
     const mlp = names.mlp ? `${layer}${names.mlp}.` : layer;
     const fed = typeof family.mlp === "function" ? family.mlp(parts, mlp, m, gated, i) : gated(mlp, m);
-    return { x: g.add(maybe(layer, norms.fed, scaled(fed)), y), probabilities };
+    return { x: maybe(layer, norms.out, g.add(maybe(layer, norms.fed, scaled(fed)), y)), probabilities };
   });
-  const last_hidden_state = maybe(at, names.norm, layers.last_hidden_state);
+  const last = layers.last_hidden_state;
+  const last_hidden_state = family.finished?.(parts, last, at) ?? norm(at + names.norm, last);
   return { ...layers, last_hidden_state, hidden_states: layers.hidden_states.with(-1, last_hidden_state) };
 }
 
@@ -282,4 +292,18 @@ export function languageHead(
 export function perHead(g: Graph, x: Value, heads: number, norm: (x: Value, head: number) => Value): Value {
   const size = x.cols / heads;
   return g.concat(Array.from({ length: heads }, (_, h) => norm(g.columns(x, h * size, size), h)));
+}
+
+/** Queries, keys and values of one matrix, whose rows lie by group: the queries of some heads, their key, their value. */
+export function grouped({ g, heads, kv_heads, head_dim }: Parts, name: string, x: Value, bias: boolean) {
+  const each = heads / kv_heads;
+  const to = Array.from({ length: heads + 2 * kv_heads }, (_, i) => {
+    const [group, j] = [Math.floor(i / (each + 2)), i % (each + 2)];
+    return j < each ? group * each + j : heads + (j - each) * kv_heads + group;
+  });
+  const blocks = { size: head_dim, to };
+  const [q, k] = [heads * head_dim, kv_heads * head_dim];
+  const weight = g.weight(`${name}.weight`, [q + 2 * k, x.cols], false, { blocks });
+  const all = g.linear(x, weight, bias ? g.weight(`${name}.bias`, [q + 2 * k], false, { blocks }) : undefined);
+  return [g.columns(all, 0, q), g.columns(all, q, k), g.columns(all, q + k, k)] as const;
 }

@@ -1,5 +1,5 @@
 import { type Graph, pad, type Value } from "../graph/graph.ts";
-import { log } from "../numeric.ts";
+import { log, pow } from "../numeric.ts";
 
 /**
  * The attention bias of T5 (arXiv:1910.10683): a learned number a head and bucket of distances. `table` is [buckets, heads];
@@ -52,4 +52,13 @@ export function relativeRows(half: number, bucket: (distance: number) => number)
   let span = 1;
   while (span < LONGEST && (row(span) < 2 * half - 1 || row(-span) > 0)) span++;
   return Int32Array.from({ length: 2 * span + 1 }, (_, i) => row(i - span));
+}
+
+/** What ALiBi (arXiv:2108.12409) adds to the score of a key, for each position that it stands behind the query: a number a head. */
+export function alibiSlopes(heads: number): Float32Array {
+  const power = 2 ** (31 - Math.clz32(heads));
+  const base = (n: number) => Math.fround(pow(2, -8 / n));
+  return Float32Array.from({ length: heads }, (_, i) =>
+    i < power ? pow(base(power), i + 1) : pow(base(2 * power), 2 * (i - power) + 1),
+  );
 }

@@ -22,6 +22,8 @@ type Scaling = (
 /** What a rope_type makes of the frequencies, as transformers' modeling_rope_utils.py does. */
 const SCALINGS: { readonly [rope_type: string]: Scaling } = {
   default: (frequencies) => ({ frequencies }),
+  /** Multiplied by a tensor of the checkpoint (see rotaryTable), which GGUF files have instead of what it was computed from. */
+  factors: (frequencies) => ({ frequencies }),
   /** Positions divided by a factor. */
   linear: (frequencies, { more }) => ({ frequencies: frequencies.map((f) => f / factorOf(more)) }),
   /** Low frequencies divided by a factor, high ones kept, a ramp between (arXiv:2407.21783). */
@@ -65,11 +67,13 @@ const factorOf = (more: Config) => more.number("factor", { min: 1 });
 /** The rotations of each token's position, for heads of `head_dim`. @throws UnsupportedOptionError for a rope_type that is not here */
 export function rotaryTable(g: Graph, rope: Rope, head_dim: number, config?: Config): Node {
   const type = rope.more.string(["rope_type", "type"], config ? Object.keys(SCALINGS) : ["default"], "default");
-  const dim = Math.floor(head_dim * rope.partial_rotary_factor);
+  const dim = rope.dim ?? Math.floor(head_dim * rope.partial_rotary_factor);
   // An odd size is rotated with one number more, as transformers does: its last frequency is that of a pair.
   if (!dim || dim + (dim % 2) > head_dim)
     throw new UnsupportedOptionError("size of rotated heads", dim, ["even sizes"]);
   const length = () => config!.int("max_position_embeddings", { max: 2 ** 31, default: 2048 });
   const { frequencies, scale } = SCALINGS[type](inverseFrequencies(dim, rope.rope_theta), rope, dim, length);
-  return g.rotaryTable(g.input("position_ids", "T"), frequencies, scale);
+  const each = type === "factors" && g.weight(rope.more.string("factors"), [frequencies.length]);
+  const inv_freq = g.constant(frequencies);
+  return g.rotaryTable(g.input("position_ids", "T"), each ? g.mul(inv_freq, each) : inv_freq, scale);
 }

@@ -43,10 +43,14 @@ export interface InputRules {
   readonly first_position?: number;
   /** With `padded_positions`: those that are this id have no position of their own, but are counted (SASRec). */
   readonly padding_counts?: boolean;
+  /** Positions count visible tokens alone (OPT). */
+  readonly visible_positions?: boolean;
   /** Rows within the last visible one stay even if masked: the model mixes neighbours. */
   readonly keep_holes?: boolean;
   /** Masked tokens attend evenly to every place of their padded row, so that all of these stay where the first is masked, which heads read. */
   readonly even?: boolean;
+  /** The place that a pooler reads, of a row of ids (-1 behind its end): its row stays even if masked. Default: the first. */
+  readonly pooled?: (ids: Int32Array) => number;
   /** Masked tokens go even where they come first: no head reads them. */
   readonly drop_first?: boolean;
   /** Heads of an attention, for where the probabilities of each sequence begin. */
@@ -124,7 +128,18 @@ export function padded(name: string, ids: Ids): Padded {
 
 /** Lays inputs out without padding; errors call them by their names after `prefix`. @throws InputError, ShapeError, TokenOutOfRangeError, InputTooLongError */
 export function layOut(inputs: Partial<EncoderInputs>, rules: InputRules, prefix = ""): Batch {
-  const { sizes, padded_positions: pad, padding_counts, first_position, keep_holes, even, drop_first, heads } = rules;
+  const {
+    sizes,
+    padded_positions: pad,
+    padding_counts,
+    first_position,
+    visible_positions,
+    keep_holes,
+    even,
+    pooled,
+    drop_first,
+    heads,
+  } = rules;
   for (const name of Object.keys(inputs)) {
     const known = name === "attention_mask" || name === "position_ids" || name === "pooling_mask" || name in sizes;
     if (!known && inputs[name as keyof EncoderInputs] !== undefined)
@@ -146,23 +161,26 @@ export function layOut(inputs: Partial<EncoderInputs>, rules: InputRules, prefix
   const mask = like("attention_mask");
   const types = like("token_type_ids");
   const given = like("position_ids");
-  const pooled = like("pooling_mask");
+  const pooling = like("pooling_mask");
   const sees = (b: number, t: number) => t < ids.lengths[b] && (!mask || mask[b * length + t] > 0);
 
   const rows: number[] = [];
   const offsets = new Int32Array(B + 1);
+  const pooled_rows = new Int32Array(B);
   let moved = false;
   let hidden = false;
   for (let b = 0; b < B; b++) {
     const all = even && !sees(b, 0);
+    const read = pooled?.(ids.data.subarray(b * length, (b + 1) * length)) ?? 0;
     let end = length;
-    while (end > 1 && !all && !sees(b, end - 1)) end--;
+    while (end > read + 1 && !all && !sees(b, end - 1)) end--;
     for (let t = 0; t < end; t++) {
       const visible = sees(b, t);
-      // The first token stays even if masked: transformers' heads read it.
-      if (!visible && (t > 0 || drop_first) && !keep_holes && !all) continue;
+      // The first token stays even if masked, or the one that is pooled: transformers' heads read it.
+      if (!visible && (t !== read || drop_first) && !keep_holes && !all) continue;
       if (rows.length - offsets[b] !== t) moved = true;
       if (!visible) hidden = true;
+      if (t === read) pooled_rows[b] = rows.length;
       rows.push(b * length + t);
     }
     offsets[b + 1] = rows.length;
@@ -195,6 +213,12 @@ export function layOut(inputs: Partial<EncoderInputs>, rules: InputRules, prefix
       }
     position_ids = pick((place) => counted[place]);
   }
+  if (!position_ids && visible_positions) {
+    const counted = new Int32Array(B * length);
+    for (let b = 0, n = 0; b < B; b++, n = 0)
+      for (let t = 0; t < length; t++) counted[b * length + t] = sees(b, t) ? n++ : 0;
+    position_ids = pick((place) => counted[place]);
+  }
   position_ids ??= first_position ? column.map((c) => c + first_position) : column;
   if (sizes.position_ids) {
     const most = position_ids.reduce((a, v) => Math.max(a, v), 0);
@@ -207,7 +231,7 @@ export function layOut(inputs: Partial<EncoderInputs>, rules: InputRules, prefix
   const visible = hidden ? pick((place) => +sees(Math.floor(place / length), place % length)) : undefined;
   const shown = (c: number, i: number) => (visible && !visible[i] ? Invisible.position : c);
   const keys = moved || hidden ? column.map(shown) : undefined;
-  const pool_mask = pooled ? pick((place) => +(pooled[place] > 0)) : visible;
+  const pool_mask = pooling ? pick((place) => +(pooling[place] > 0)) : visible;
   /** The first or last row of each sequence that is pooled. */
   const edge = (end: 0 | 1, step: 1 | -1) =>
     Int32Array.from({ length: B }, (_, b) => {
@@ -234,6 +258,7 @@ export function layOut(inputs: Partial<EncoderInputs>, rules: InputRules, prefix
       offsets,
       tap_offsets,
       first_rows: offsets.subarray(0, B),
+      pooled_rows,
       pool_first_rows: edge(0, 1),
       pool_last_rows: edge(1, -1),
       pool_mask,

@@ -5,12 +5,19 @@ import { fileURLToPath } from "node:url";
 import { type EncoderInputs, type LoadOptions, loadModel } from "../../src/host/node.ts";
 
 interface Tensor {
-  data: Float32Array | Int32Array;
+  data: Float32Array | Int32Array | Uint8Array;
   dims: number[];
 }
 
-/** The tensors (F32, I32) of a file. */
-function safetensors(url: URL): { [name: string]: Tensor } {
+/** The number that 16 bits say. */
+function half(bits: number): number {
+  const [exponent, fraction] = [(bits >> 10) & 31, bits & 1023];
+  const size = exponent ? 2 ** (exponent - 25) * (1024 + fraction) : 2 ** -24 * fraction;
+  return bits & 0x8000 ? -size : size;
+}
+
+/** The tensors (F32, F16, I32, U8) of a file. */
+export function safetensors(url: URL): { [name: string]: Tensor } {
   const bytes = readFileSync(url);
   const size = Number(bytes.readBigUInt64LE(0));
   const header = JSON.parse(bytes.toString("utf8", 8, 8 + size));
@@ -19,13 +26,15 @@ function safetensors(url: URL): { [name: string]: Tensor } {
     Object.entries<{ dtype: string; shape: number[]; data_offsets: number[] }>(header).map(([name, t]) => {
       const [begin, end] = t.data_offsets.map((o) => bytes.byteOffset + 8 + size + o);
       const own = bytes.buffer.slice(begin, end);
-      return [name, { data: t.dtype === "F32" ? new Float32Array(own) : new Int32Array(own), dims: t.shape }];
+      const Kind = { F32: Float32Array, I32: Int32Array, U8: Uint8Array, F16: Uint16Array }[t.dtype]!;
+      if (t.dtype === "F16") return [name, { data: Float32Array.from(new Kind(own), half), dims: t.shape }];
+      return [name, { data: new Kind(own), dims: t.shape }];
     }),
   );
 }
 
 /** Largest |got - want| over the largest |want|, but at least over 1; Infinity where dims differ or a number is none. */
-function distance(got: Tensor | undefined, want: Tensor): number {
+export function distance(got: Tensor | undefined, want: Tensor): number {
   if (got?.dims.join() !== want.dims.join()) return Number.POSITIVE_INFINITY;
   let worst = 0;
   let most = 1;

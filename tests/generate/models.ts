@@ -1,15 +1,40 @@
 import { readFileSync } from "node:fs";
+import { writeSafetensors } from "../../src/format/writeSafetensors.ts";
 import { Decoding, type Keeper } from "../../src/generate/decoding.ts";
 import { type LoadOptions, loadModel, type Model } from "../../src/host/node.ts";
-import type { Tensor } from "../../src/tensor.ts";
+import { Tensor } from "../../src/tensor.ts";
 
 const folder = new URL("../fixtures/models/", import.meta.url);
 
-/** A tiny model with random weights, with some of its config changed. */
-export function fixture(name: string, change: object = {}, options: LoadOptions = {}): Promise<Model> {
+/** An f16. */
+const half = (n: number) => {
+  const [sign, exponent, fraction] = [n >> 15 ? -1 : 1, (n >> 10) & 31, n & 1023];
+  return sign * (exponent ? 2 ** (exponent - 15) * (1 + fraction / 1024) : 2 ** -14 * (fraction / 1024));
+};
+
+/** The config and the tensors of a tiny model with random weights. */
+export function read(name: string) {
   const config = JSON.parse(readFileSync(new URL(`${name}/config.json`, folder), "utf8"));
-  const weights = new Uint8Array(readFileSync(new URL(`${name}/model.safetensors`, folder)));
-  return loadModel({ config: { ...config, ...change }, weights }, options);
+  const file = readFileSync(new URL(`${name}/model.safetensors`, folder));
+  const start = 8 + Number(file.readBigUInt64LE(0));
+  const { __metadata__, ...header } = JSON.parse(file.subarray(8, start).toString());
+  const tensors: { [name: string]: Tensor } = {};
+  for (const [name, info] of Object.entries(header)) {
+    const { shape, data_offsets } = info as { shape: number[]; data_offsets: [number, number] };
+    const [from, to] = data_offsets.map((n) => start + n);
+    const data = Float32Array.from({ length: (to - from) / 2 }, (_, i) => half(file.readUInt16LE(from + 2 * i)));
+    tensors[name] = new Tensor(data, shape);
+  }
+  return { config, tensors };
+}
+
+/** Such a model, with some of its config changed: fewer layers, where it says so. */
+export function fixture(name: string, change: object = {}, options: LoadOptions = {}): Promise<Model> {
+  const { config, tensors } = read(name);
+  const all = { ...config, ...change };
+  for (const key of Object.keys(tensors))
+    if (Number(/\blayers\.(\d+)/.exec(key)?.[1]) >= all.num_hidden_layers) delete tensors[key];
+  return loadModel({ config: all, weights: writeSafetensors(tensors) }, options);
 }
 
 /** Logits of every token in one run without a state: what everything else is compared with. */
