@@ -163,7 +163,7 @@ export class Decoding {
     const values = await session.perform([output], dims, inputs, ([v]: Value[], copy) => copy(v), { signal, state });
     this.#begun = true;
     for (const { row, ids } of now) {
-      row.sequence.ids.push(...ids);
+      for (const id of ids) row.sequence.ids.push(id);
       row.past += ids.length;
       row.next = row.next.slice(ids.length);
     }
@@ -181,10 +181,11 @@ export class Decoding {
   }
 
   #truncate(row: Row): void {
+    if (row.past >= row.sequence.length) return;
     const ids = row.sequence.ids.slice(0, row.past);
     row.past = row.sequence.truncate(row.past);
     // A window may have forgotten what is needed: then all of it is read again.
-    if (row.past < ids.length) row.next.unshift(...ids.slice(row.past));
+    row.next = [...ids.slice(row.past), ...row.next];
   }
 
   /** How many of the next `tokens` of a row one run takes. @throws MemoryLimitError */
