@@ -20,6 +20,7 @@ export const web = (module: Platform["module"]): Platform => ({
       };
       port2.postMessage(0);
     }),
+  decodeImage: async (file, name) => (await import("./webImage.ts")).decodeImage(file, name),
   shippedModel() {
     try {
       // Right where this file is served from the package (a CDN, Vite's dev server); in a bundle it counts from the bundle.

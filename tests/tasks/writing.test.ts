@@ -1,7 +1,7 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { type Pipelines, pipeline } from "../../src/host/node.ts";
+import { type Pipelines, pipeline, supportedModels } from "../../src/host/node.ts";
 import type { TextGeneration } from "../../src/tasks/textGeneration.ts";
 
 /** What transformers answers: tests/oracle/writing.py. */
@@ -17,6 +17,8 @@ interface Call {
 const names = readdirSync(root).filter((name) => existsSync(`${root}${name}/expected.json`));
 
 describe.each(names)("%s", (name) => {
+  const { model_type } = JSON.parse(readFileSync(`${root}${name}/config.json`, "utf8"));
+  if (!supportedModels().includes(model_type)) return void test.skip(`${model_type} is not supported`);
   const { calls } = JSON.parse(readFileSync(`${root}${name}/expected.json`, "utf8")) as { calls: Call[] };
   test.each(calls)("$task of $inputs with $options", async ({ task, inputs, options, output }) => {
     const [, kind, src_lang, tgt_lang] = /^(translation)_(\w+)_to_(\w+)$/.exec(task) ?? [];

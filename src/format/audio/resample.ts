@@ -7,7 +7,10 @@ const MOST = 2 ** 20;
 /** The modified Bessel function of the first kind and order 0, by its series: |x| up to 5 here. */
 function bessel(x: number): number {
   let [sum, term] = [1, 1];
-  for (let k = 1; k < 40; k++) sum += term *= (x / (2 * k)) ** 2;
+  for (let k = 1; k < 40; k++) {
+    term *= (x * x) / (4 * k * k);
+    sum += term;
+  }
   return sum;
 }
 
@@ -17,7 +20,8 @@ function lowPass(rate: number, gain: number): Float64Array {
   const h = Float64Array.from({ length: 2 * half + 1 }, (_, i) => {
     const at = (i - half) / rate;
     const sinc = at ? sin(Math.PI * at) / (Math.PI * at) : 1;
-    return sinc * bessel(5 * Math.sqrt(1 - ((i - half) / half) ** 2));
+    const edge = (i - half) / half;
+    return sinc * bessel(5 * Math.sqrt(1 - edge * edge));
   });
   const sum = h.reduce((a, b) => a + b);
   return h.map((x) => (x * gain) / sum);
