@@ -2,6 +2,7 @@ export * from "./errors.ts";
 export type { ModelFiles, ModelSource, SourceOptions } from "./format/source.ts";
 export type { ChatTemplateOptions, Message } from "./format/tokenizer/chat.ts";
 export type { Encoding, Tokenizer } from "./format/tokenizer.ts";
+export type { Cache } from "./generate/cache.ts";
 export type { Token } from "./generate/loop.ts";
 export type { GenerateOptions, LogitsProcessor } from "./generate/options.ts";
 export type { GenerateInputs } from "./generate/prompt.ts";
@@ -12,6 +13,7 @@ export { type AttentionCallOptions, scaledDotProductAttention } from "./nn/atten
 export { MultiheadAttention, type MultiheadAttentionOptions, type MultiheadForwardOptions } from "./nn/multihead.ts";
 export type { WasmSource } from "./platform.ts";
 export type { EngineOptions } from "./runtime/engine.ts";
+export type { CacheOptions } from "./runtime/kept.ts";
 export type { MemoryPlan, Profiled } from "./runtime/session.ts";
 export type { FeatureExtraction, FeatureExtractionOptions } from "./tasks/featureExtraction.ts";
 export type { Filled, FillMask, FillMaskOptions } from "./tasks/fillMask.ts";
