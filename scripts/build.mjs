@@ -65,6 +65,12 @@ if (only !== "wasm") {
       "host/deno",
       "host/browser",
       "host/workers",
+      "host/coreNode",
+      "host/coreDeno",
+      "host/coreBrowser",
+      "host/coreWorkers",
+      ...late("models/registry.ts"),
+      ...late("tasks/pipeline.ts"),
       "view/index",
       "worker/index",
       "server/index",
@@ -93,6 +99,12 @@ if (only !== "wasm") {
     "dist/shipped/default-embedder.safetensors",
   ];
   execFileSync(process.execPath, ["dist/cli/main.js", ...packed], { stdio: ["ignore", "ignore", "inherit"] });
+}
+
+/** What a file of the library imports late. */
+function late(file) {
+  const found = readFileSync(`src/${file}`, "utf8").matchAll(/\bimport\("\.\/(\w+)\.ts"\)/g);
+  return [...new Set(Array.from(found, ([, name]) => `${file.split("/")[0]}/${name}`))];
 }
 
 /** A custom section, by which a module that a caller gives is known (src/runtime/wasm.ts). All lengths are below 128: one byte each. */
