@@ -170,6 +170,7 @@ const GATE: usize = memory.data<f32>([1, -1.702, -0.0713548162726, -1.5957691216
   if (kind == Activation.quick_gelu) return quick_gelu(x);
   if (kind == Activation.relu2) return relu2(x);
   if (kind == Activation.sigmoid) return sigmoid(x);
+  if (kind == Activation.exp) return exp(x);
   return x;
 }
 

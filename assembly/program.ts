@@ -1,6 +1,7 @@
 import { Elementwise, Embed, Format, Glu, Matmul, Attention, Norm, Op, Pack, Part, Pool, Record, Rotary, RotaryTable, Scatter, TopK, Unary, Unfold } from "../src/graph/op";
 import { attention } from "./kernels/attention";
 import { binary, copy, glu, scatter, unary } from "./kernels/elementwise";
+import { experts } from "./kernels/experts";
 import { embed } from "./kernels/embed";
 import { matmul } from "./kernels/matmul";
 import { matmul_quantized } from "./kernels/matmul_quantized";
@@ -148,6 +149,10 @@ function execute(lo: i32, hi: i32): void {
     case Op.scatter: {
       const ldx = word(Scatter.ldx);
       scatter(word(Record.out), at(Scatter.x, lo, ldx), at(Scatter.index, lo, 1), n, word(Scatter.cols), word(Scatter.ldo), ldx);
+      break;
+    }
+    case Op.experts: {
+      experts(record, lo, hi);
       break;
     }
     default:

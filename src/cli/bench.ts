@@ -46,6 +46,7 @@ const OPS: { readonly [K in keyof typeof Op]: Op } = {
   unfold: Op.unfold,
   top_k: Op.top_k,
   scatter: Op.scatter,
+  experts: Op.experts,
 };
 const NAMES = new Map(Object.entries(OPS).map(([name, op]) => [op, name]));
 

@@ -5,7 +5,7 @@ import type { Config } from "../format/config.ts";
 import type { Json } from "../format/read.ts";
 import type { InputRules } from "../runtime/batch.ts";
 import type { Session } from "../runtime/session.ts";
-import { Decoding, type Prompt } from "./decoding.ts";
+import { Decoding, type Prompt, type Row } from "./decoding.ts";
 import { type Decoder, type GenerateOptions, type LogitsProcessor, type Settings, settingsOf } from "./options.ts";
 import { processorsOf } from "./processors.ts";
 import { type GenerateInputs, textPrompt } from "./prompt.ts";
@@ -39,6 +39,8 @@ export async function begin(model: Generator, inputs: GenerateInputs, options: G
   if (!session.layout.outputs.next_logits)
     throw new UnsupportedOptionError("generate", config.model_type, ["models with a language head"]);
   const settings = settingsOf({ tokenizer, ...options }, generation, config);
+  if (settings.assistant_model && settings.num_beams > 1)
+    throw new UnsupportedOptionError("num_beams with assistant_model", settings.num_beams, [1]);
   const begun = prompt(inputs, rules, config, settings);
   const max_length = begun.sequences.map(({ ids }) => settings.max_length(ids.length));
   const processors = begun.sequences.map(({ ids, padding = 0, encoder_ids }, i) =>
@@ -51,6 +53,14 @@ export async function begin(model: Generator, inputs: GenerateInputs, options: G
     throw new InputError(`${caches.length} caches for ${room.length} sequences: each needs its own`);
   const decoding = await Decoding.open(session, rules, begun, { room, copies, caches, signal: settings.signal });
   return { decoding, settings, processors, max_length };
+}
+
+/** A token that was made. */
+export interface Made {
+  row: Row;
+  id: number;
+  logprob: number;
+  done: boolean;
 }
 
 /** Whether a sequence that ends so goes no further. */
@@ -68,6 +78,7 @@ export async function processed(
   scores: Float32Array,
 ): Promise<Float32Array> {
   for (const change of processors[source]) await change(ids, scores);
-  if (argmax(scores) < 0) throw new InputError(`no token may follow: the options rule out all ${scores.length}`);
+  if (processors[source].length && argmax(scores) < 0)
+    throw new InputError(`no token may follow: the options rule out all ${scores.length}`);
   return scores;
 }

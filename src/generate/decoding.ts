@@ -154,7 +154,7 @@ export class Decoding {
   /** Reads what there is room for. Gives nothing if more is to come. Within `enqueue`. */
   async #read(all: readonly Row[], output: string, signal?: AbortSignal): Promise<Float32Array[] | undefined> {
     const { session } = this;
-    for (const row of all) row.past = row.sequence.truncate(row.past);
+    for (const row of all) this.#truncate(row);
     const parts = all.map((row) => ({ row, ids: row.next.slice(0, row.sequence.room(row.next.length)) }));
     const more = parts.filter(({ row, ids }) => ids.length < row.next.length);
     const now = more.length ? more : parts;
@@ -172,6 +172,24 @@ export class Decoding {
     const ends = Array.from(inputs.offsets!, (t, b) => (output === "next_logits" ? b : t));
     const size = values.length / ends[now.length];
     return now.map((_, b) => values.subarray(ends[b] * size, ends[b + 1] * size));
+  }
+
+  /** Keeps the first `past` tokens that a row read. */
+  rewind(row: Row, past: number): Promise<void> {
+    row.past = past;
+    return this.session.engine.enqueue(() => this.#truncate(row), this.signal);
+  }
+
+  #truncate(row: Row): void {
+    const ids = row.sequence.ids.slice(0, row.past);
+    row.past = row.sequence.truncate(row.past);
+    // A window may have forgotten what is needed: then all of it is read again.
+    if (row.past < ids.length) row.next.unshift(...ids.slice(row.past));
+  }
+
+  /** How many of the next `tokens` of a row one run takes. @throws MemoryLimitError */
+  room(row: Row, tokens: number): Promise<number> {
+    return this.session.engine.enqueue(() => row.sequence.room(tokens), this.signal);
   }
 
   /**

@@ -1,5 +1,5 @@
 import { InputError, UnsupportedOptionError } from "../errors.ts";
-import { type Begun, begin, ends, type Generator, processed } from "./begun.ts";
+import { type Begun, begin, ends, type Generator, type Made, processed } from "./begun.ts";
 import type { Row } from "./decoding.ts";
 import type { GenerateOptions } from "./options.ts";
 import type { GenerateInputs } from "./prompt.ts";
@@ -59,15 +59,13 @@ export async function* stream(
 /** Not where no token was asked for. */
 const goesOn = ({ max_length }: Begun, { source, ids }: Row): boolean => ids.length < max_length[source];
 
-interface Made {
-  row: Row;
-  id: number;
-  logprob: number;
-  done: boolean;
+async function* tokens(begun: Begun, logprobs: boolean): AsyncGenerator<Made, void, undefined> {
+  if (begun.settings.assistant_model) yield* (await import("./assisted.ts")).assisted(begun, logprobs);
+  else yield* stepwise(begun, logprobs);
 }
 
 /** One token for each row at a time, greedy or drawn, until all have ended. */
-async function* tokens(begun: Begun, logprobs: boolean): AsyncGenerator<Made, void, undefined> {
+async function* stepwise(begun: Begun, logprobs: boolean): AsyncGenerator<Made, void, undefined> {
   const { decoding, settings } = begun;
   const { do_sample, seed, num_return_sequences } = settings;
   let live: Row[] = decoding.rows.filter((row) => goesOn(begun, row));

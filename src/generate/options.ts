@@ -2,6 +2,8 @@ import { InputError, InputTooLongError, UnsupportedOptionError } from "../errors
 import { Config } from "../format/config.ts";
 import type { Json } from "../format/read.ts";
 import type { Tokenizer } from "../format/tokenizer.ts";
+import type { InputRules } from "../runtime/batch.ts";
+import type { Session } from "../runtime/session.ts";
 import type { Cache } from "./cache.ts";
 import { anySeed } from "./random.ts";
 
@@ -10,6 +12,14 @@ export type LogitsProcessor = (ids: readonly number[], scores: Float32Array) => 
 
 /** What turns tokens into text: a `Tokenizer`. */
 export type Decoder = Pick<Tokenizer, "decode" | "stream">;
+
+/** A loaded model that drafts. */
+export interface Assistant {
+  readonly session: Session;
+  readonly rules: InputRules;
+  readonly config: Config;
+  readonly prompt?: unknown;
+}
 
 /**
  * Options of `generate` and `stream`, named and meant as in transformers' GenerationConfig, and by default as the checkpoint's
@@ -66,6 +76,10 @@ export interface GenerateOptions {
   tokenizer?: Decoder;
   /** `model.cache(…)`, one for each sequence: what a prompt has in common with it is not computed again, and it holds the text afterwards. */
   cache?: Cache | readonly Cache[];
+  /** A smaller decoder of the same vocabulary, whose drafts this one checks several at a time (arXiv:2211.17192): other speed, same results. */
+  assistant_model?: Assistant;
+  /** Tokens of a draft. Default 5. */
+  num_assistant_tokens?: number;
 }
 
 /** The options of a call, those of the checkpoint, and transformers' defaults in one. */
@@ -84,6 +98,7 @@ export interface Settings
       | "logits_processor"
       | "tokenizer"
       | "cache"
+      | "assistant_model"
       | "bos_token_id"
       | "pad_token_id"
       | "decoder_start_token_id"
@@ -102,6 +117,7 @@ export interface Settings
   readonly logits_processor?: LogitsProcessor;
   readonly tokenizer?: Decoder;
   readonly signal?: AbortSignal;
+  readonly assistant_model?: Assistant;
   /** Tokens that a sequence may have, which begins with `prompt` of them. @throws InputError where that is too many already */
   max_length(prompt: number): number;
   /** Tokens before which it may not end. */
@@ -133,7 +149,8 @@ const READ = new Set(
   frequency_penalty encoder_repetition_penalty no_repeat_ngram_size encoder_no_repeat_ngram_size bad_words_ids sequence_bias
   suppress_tokens begin_suppress_tokens forced_bos_token_id forced_eos_token_id exponential_decay_length_penalty
   remove_invalid_values renormalize_logits eos_token_id stop_strings bos_token_id pad_token_id decoder_start_token_id num_beams
-  length_penalty early_stopping num_return_sequences logits_processor tokenizer signal cache use_cache`.split(/\s+/),
+  length_penalty early_stopping num_return_sequences logits_processor tokenizer signal cache
+  assistant_model num_assistant_tokens use_cache`.split(/\s+/),
 );
 
 /** What of a config.json is about generation: where there is no generation_config.json, that counts, the decoder's config behind it. */
@@ -231,6 +248,8 @@ export function settingsOf(
     min_length: (prompt) => (least.new === undefined ? least.all : prompt + least.new),
     logits_processor: call.logits_processor,
     tokenizer: call.tokenizer,
+    assistant_model: call.assistant_model,
+    num_assistant_tokens: whole("num_assistant_tokens", 5, 1),
     signal: call.signal,
     max_length(prompt) {
       if (lengths.new !== undefined) return prompt + lengths.new;

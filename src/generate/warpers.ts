@@ -36,17 +36,23 @@ function topK(x: Float32Array, k: number): void {
 
 /** The most likely tokens that have more than `p` together (arXiv:1904.09751). */
 function topP(x: Float32Array, p: number, keep: number): void {
-  const sorted = x.slice().sort();
-  const weights = weightsOf(sorted);
+  const weights = weightsOf(x);
   const sum = weights.reduce((a, b) => a + b, 0);
+  // Tokens that have less than their share of what goes are all gone: only the rest, often few, need to be sorted.
+  const share = ((1 - p) * sum) / x.length;
+  let rest = x.filter((_, i) => weights[i] > share);
+  let gone = weights.reduce((a, w) => (w > share ? a : a + w), 0);
+  if (rest.length < keep) [rest, gone] = [x.slice(), 0];
+  rest.sort();
+  const most = kth(x, 1);
   let removed = 0;
-  for (let passed = 0; removed < x.length - keep; removed++) {
-    passed += weights[removed] / sum;
-    if (passed > 1 - p) break;
+  for (; removed < rest.length - keep; removed++) {
+    gone += quickExp(rest[removed] - most);
+    if (gone / sum > 1 - p) break;
   }
-  const least = sorted[removed];
+  const least = rest[removed];
   // Of equal ones the first go first, as in a stable sort.
-  let equal = removed - sorted.indexOf(least);
+  let equal = removed - rest.indexOf(least);
   for (let i = 0; i < x.length; i++) if (x[i] < least || (x[i] === least && equal-- > 0)) x[i] = NEVER;
 }
 
@@ -76,17 +82,28 @@ function entropy(x: Float32Array): number {
 function typicalP(x: Float32Array, mass: number, keep: number): void {
   const sum = logSumExp(x);
   const e = entropy(x);
-  const far = Float32Array.from(x, (v) => Math.abs(sum - v - e));
-  const order = Array.from(x.keys())
-    .filter((i) => x[i] > NEVER)
-    .sort((a, b) => far[a] - far[b] || a - b);
-  let passed = 0;
-  const last = order.findIndex((i) => {
-    passed += quickExp(x[i] - sum);
-    return passed >= mass;
-  });
-  const most = far[order.at(last)!];
-  for (const [rank, i] of order.entries()) if (rank >= keep && far[i] > most) x[i] = NEVER;
+  const far = x.map((v) => Math.abs(sum - v - e));
+  const p = new Float64Array(x.length);
+  for (let i = 0; i < x.length; i++) p[i] = quickExp(x[i] - sum);
+  // The least distance within which `mass` lies, bit by bit: floats that are not negative have the order of their bits.
+  const bits = new Uint32Array(far.buffer);
+  let [below, within] = [-1, 0x7f800000];
+  while (within - below > 1) {
+    const middle = Math.floor((below + within) / 2);
+    let passed = 0;
+    for (let i = 0; i < p.length; i++) if (bits[i] <= middle) passed += p[i];
+    if (passed >= mass) within = middle;
+    else below = middle;
+  }
+  const near = new Float32Array(new Uint32Array([within]).buffer)[0];
+  const most = Math.max(
+    near,
+    -kth(
+      far.map((v) => -v),
+      Math.min(keep, far.length),
+    ),
+  );
+  for (let i = 0; i < x.length; i++) if (far[i] > most) x[i] = NEVER;
 }
 
 /** log softmax. */

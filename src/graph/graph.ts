@@ -101,6 +101,8 @@ export interface AttentionOptions {
   relative?: { c2p?: Value; p2c?: Value; ld: number; index: Value; span: number };
   /** Sizes of keys' sequences differ from queries' (cross-attention): names of the offset and position inputs. */
   k_offsets?: Value;
+  /** Where the rows of each sequence of queries begin, if not where the sequence does. */
+  q_offsets?: Value;
 }
 
 /** Some thousand layers: what a lying config may cost. */
@@ -188,12 +190,13 @@ export class Graph {
     return weight;
   }
 
-  /** Rows of weights one under the other; a number stands for so many rows of zeros. */
-  stack(parts: readonly (Weight | number)[], cols: number): Stack {
+  /** Rows of weights one under the other, or, without `cols`, vectors as one; a number stands for so many rows (numbers) of zeros. */
+  stack(parts: readonly (Weight | number)[], cols?: number): Stack {
     const all = parts.map((p) =>
-      typeof p === "number" ? { weight: undefined, size: p } : { weight: p, size: p.rows },
+      typeof p === "number" ? { weight: undefined, size: p } : { weight: p, size: cols ? p.rows : p.cols },
     );
-    return { kind: "stack", parts: all, rows: all.reduce((n, p) => n + p.size, 0), cols };
+    const size = all.reduce((n, p) => n + p.size, 0);
+    return { kind: "stack", parts: all, rows: cols ? size : 1, cols: cols ?? size };
   }
 
   constant(data: Float32Array | Int32Array, rows = 1): Constant {
@@ -313,7 +316,7 @@ export class Graph {
     const B = beside(q.rows, "B");
     const cross = sideOf(q.rows) !== sideOf(k.rows);
     const placed = !o.k_offsets && !cross;
-    const q_offsets = this.input("offsets", B);
+    const q_offsets = o.q_offsets ?? this.input("offsets", B);
     // Rows of a state, or of another side, lie where the layout for them says.
     const suffix = cached(k) ? windowed((k as Node).attrs.window) : "";
     const where = (name: string) => this.input(`${cross ? "cross" : "k"}_${name}${suffix}`, B);
@@ -395,6 +398,20 @@ export class Graph {
   /** The k largest of each row, best first: k values, and from column cols / 2 on where they stand (i32). */
   topK(x: Value, k: number): Node {
     return this.node(Op.top_k, x.rows, 2 * pad(k), { x }, { k });
+  }
+
+  /**
+   * A mixture of experts: Σ weights · down(activation(gate) · up) over the experts that `index` names for each row, `inner` columns between.
+   * `up` holds gates and ups of each expert, `down` what follows, in whole panels; a `limit`: see assembly/kernels/experts.ts.
+   */
+  experts(
+    x: Value,
+    weights: Value,
+    index: Value,
+    { up, down, up_bias, down_bias }: { up: Value; down: Value; up_bias?: Value; down_bias?: Value },
+    attrs: { experts: number; inner: number; kind: Activation; limit: number },
+  ): Node {
+    return this.node(Op.experts, x.rows, x.cols, { x, weights, index, up, down, up_bias, down_bias }, attrs);
   }
 
   /** Rows `-before` … `width - before - 1` around each row, side by side: what a convolution over time multiplies. */

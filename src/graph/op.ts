@@ -37,6 +37,7 @@ export const enum Op {
   unfold = 15,
   top_k = 16,
   scatter = 17,
+  experts = 18,
 }
 
 /** Of matmul's epilogue, unary and glu. All of them keep 0 at 0, but for sigmoid; that and softcap only `unary` takes. */
@@ -52,6 +53,8 @@ export const enum Activation {
   sigmoid = 8,
   /** cap · tanh(x / cap). */
   softcap = 9,
+  /** Only `unary` takes it. */
+  exp = 10,
 }
 
 export const enum Binary {
@@ -330,4 +333,36 @@ export const enum TopK {
   k = 6,
   ldo = 7,
   ldx = 8,
+}
+
+/** A mixture of experts: weights and index are what each token chose, `chosen` of them (see assembly/kernels/experts.ts). */
+export const enum Experts {
+  x = 3,
+  weights = 4,
+  index = 5,
+  up = 6,
+  up_scales = 7,
+  up_bias = 8,
+  down = 9,
+  down_scales = 10,
+  down_bias = 11,
+  format = 12,
+  experts = 13,
+  chosen = 14,
+  /** Of x and of out. */
+  cols = 15,
+  inner = 16,
+  kind = 17,
+  /** 0: none. */
+  limit = 18,
+  ldo = 19,
+  ldx = 20,
+  ldw = 21,
+  ldi = 22,
+  scratch = 23,
+}
+
+/** Tokens that pass an expert together. */
+export const enum ExpertsScratch {
+  rows = 48,
 }

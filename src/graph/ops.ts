@@ -3,6 +3,8 @@ import {
   Attention,
   Elementwise,
   Embed,
+  Experts,
+  ExpertsScratch,
   Format,
   Glu,
   Record as Head,
@@ -91,6 +93,17 @@ const unary: OpInfo = {
   }),
 };
 
+/** Bytes of a matmul's scratch. */
+function matmulScratch(k: number, n: number): number {
+  const most = Math.max(Packed.cached, Packed.rows * k);
+  const floats = 4 * (Packed.sums + Math.min(most, (n + Packed.rows - 1) * k) + Packed.slack);
+  // The same for every dtype: four rows of weights, then 8 bytes a row of activations and up to 2 a number.
+  const whole = rowBytes(k, Format.q8);
+  const rows = Math.min(pad(n), Math.max(Math.ceil(Quantized.cached / whole), 8));
+  const packed = Math.min(2 * whole * rows, Math.max(Quantized.cached, 16 * whole));
+  return Math.max(floats, Quantized.sums + 4 * whole + 8 * rows + packed);
+}
+
 /** How each op becomes records, and what it costs. The order of words is op.ts's alone. */
 export const ops: { readonly [op: number]: OpInfo } = {
   [Op.matmul]: {
@@ -126,16 +139,7 @@ export const ops: { readonly [op: number]: OpInfo } = {
         };
       });
     },
-    scratch(n, size) {
-      const k = n.inputs.a!.cols / (n.attrs.heads ?? 1);
-      const most = Math.max(Packed.cached, Packed.rows * k);
-      const floats = 4 * (Packed.sums + Math.min(most, (size(n.rows) + Packed.rows - 1) * k) + Packed.slack);
-      // The same for every dtype: four rows of weights, then 8 bytes a row of activations and up to 2 a number.
-      const whole = rowBytes(k, Format.q8);
-      const rows = Math.min(pad(size(n.rows)), Math.max(Math.ceil(Quantized.cached / whole), 8));
-      const packed = Math.min(2 * whole * rows, Math.max(Quantized.cached, 16 * whole));
-      return Math.max(floats, Quantized.sums + 4 * whole + 8 * rows + packed);
-    },
+    scratch: (n, size) => matmulScratch(n.inputs.a!.cols / (n.attrs.heads ?? 1), size(n.rows)),
     flops: (n, size) => (2 * size(n.rows) * n.cols * n.inputs.a!.cols) / (n.attrs.heads ?? 1),
   },
   [Op.attention]: {
@@ -324,6 +328,38 @@ export const ops: { readonly [op: number]: OpInfo } = {
       [Scatter.ldo]: pad(cols),
       [Scatter.ldx]: p.ld(x),
     }),
+  },
+  [Op.experts]: {
+    emit: ({ inputs: i, attrs, cols }, p) => ({
+      [Experts.x]: p.at(i.x),
+      [Experts.weights]: p.at(i.weights),
+      [Experts.index]: p.at(i.index),
+      [Experts.up]: p.at(i.up),
+      [Experts.up_scales]: p.scales(i.up!),
+      [Experts.up_bias]: p.at(i.up_bias),
+      [Experts.down]: p.at(i.down),
+      [Experts.down_scales]: p.scales(i.down!),
+      [Experts.down_bias]: p.at(i.down_bias),
+      [Experts.format]: p.format(i.up!),
+      [Experts.experts]: attrs.experts,
+      [Experts.chosen]: i.weights!.cols,
+      [Experts.cols]: cols,
+      [Experts.inner]: attrs.inner,
+      [Experts.kind]: attrs.kind,
+      [Experts.limit]: bits(attrs.limit),
+      [Experts.ldo]: pad(cols),
+      [Experts.ldx]: p.ld(i.x),
+      [Experts.ldw]: p.ld(i.weights),
+      [Experts.ldi]: p.ld(i.index),
+      [Experts.scratch]: p.scratch,
+    }),
+    scratch({ inputs: { up }, attrs: { experts, inner }, cols }) {
+      const wide = (up!.rows as number) / experts;
+      const rows = ExpertsScratch.rows * (2 + pad(cols) + wide);
+      return 4 * rows + 64 + matmulScratch(Math.max(cols, inner), ExpertsScratch.rows);
+    },
+    flops: ({ inputs: { weights }, attrs: { inner }, rows, cols }, size) =>
+      6 * size(rows) * weights!.cols * inner * cols,
   },
   [Op.top_k]: {
     // A row of out holds k values, then (from the middle on) their k columns.

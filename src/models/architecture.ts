@@ -8,7 +8,6 @@ import type { Batch, InputRules, ModelInputs } from "../runtime/batch.ts";
 export type Head =
   | "MaskedLM"
   | "CausalLM"
-  | "ConditionalGeneration"
   | "SequenceClassification"
   | "TokenClassification"
   | "QuestionAnswering"

@@ -11,6 +11,7 @@ import type { Decoder, GenerateOptions } from "../generate/options.ts";
 import type { GenerateInputs } from "../generate/prompt.ts";
 import type { Outputs } from "../graph/fuse.ts";
 import { type Dims, Graph, type Shapes, sideOf, type Value } from "../graph/graph.ts";
+import { size } from "../graph/lower.ts";
 import { whole } from "../options.ts";
 import {
   type Batch,
@@ -212,10 +213,11 @@ export class Model {
    */
   async forward(
     inputs: ModelInputs,
-    { outputs = usual(this.session.layout.outputs), signal }: RunOptions & { outputs?: readonly string[] } = {},
+    { outputs, signal }: RunOptions & { outputs?: readonly string[] } = {},
   ): Promise<ModelOutputs> {
-    const batch = this.#layOut(inputs, outputs);
-    return this.session.run(outputs, batch.dims, batch.inputs, (_, copy) => this.#collect(outputs, batch, copy), {
+    const batch = this.#layOut(inputs);
+    const names = this.#computable(batch, inputs, outputs);
+    return this.session.run(names, batch.dims, batch.inputs, (_, copy) => this.#collect(names, batch, copy), {
       signal,
     });
   }
@@ -252,14 +254,15 @@ export class Model {
   /** Runs the model once and says what each op cost: a run range by range. */
   async profile(
     inputs: ModelInputs,
-    { outputs = usual(this.session.layout.outputs), signal }: RunOptions & { outputs?: readonly string[] } = {},
+    { outputs, signal }: RunOptions & { outputs?: readonly string[] } = {},
   ): Promise<Profiled[]> {
-    const { dims, inputs: laid } = this.#layOut(inputs, outputs);
+    const batch = this.#layOut(inputs);
     let steps: Profiled[] = [];
     const profile = (all: Profiled[]) => {
       steps = all;
     };
-    await this.session.run(outputs, dims, laid, () => {}, { signal, profile });
+    const names = this.#computable(batch, inputs, outputs);
+    await this.session.run(names, batch.dims, batch.inputs, () => {}, { signal, profile });
     return steps;
   }
 
@@ -268,14 +271,18 @@ export class Model {
     return this.session.layout.plan(outputs, dimsOf(shape), shape.cache);
   }
 
-  #layOut(inputs: ModelInputs, outputs: readonly string[]): Batch {
-    const { architecture, config, rules, session } = this;
-    const batch = architecture.layOut?.(inputs, config) ?? layOut(inputs, rules);
-    // A decoder's side may be left out where what is asked for is the encoder's.
-    const missing = batch.dims.T ? undefined : session.layout.values(outputs).findIndex(({ rows }) => !sideOf(rows));
-    if (missing !== undefined && missing >= 0)
-      throw new InputError(`${outputs.join(", ")}: decoder_input_ids are needed for that`);
-    return batch;
+  #layOut(inputs: ModelInputs): Batch {
+    return this.architecture.layOut?.(inputs, this.config) ?? layOut(inputs, this.rules);
+  }
+
+  /** The outputs that are asked for, or the usual ones of those that a batch has rows for: one side of a model may be left out. */
+  #computable({ dims }: Batch, inputs: ModelInputs, asked?: readonly string[]): readonly string[] {
+    const { layout } = this.session;
+    const there = (name: string) => layout.values([name]).every(({ rows }) => size(dims, rows) > 0);
+    const missing = asked?.find((name) => !there(name));
+    if (missing === undefined) return asked ?? usual(layout.outputs).filter(there);
+    const given = Object.keys(inputs).filter((name) => inputs[name as keyof ModelInputs] !== undefined);
+    throw new InputError(`${missing} needs more than ${given.join(", ")}`);
   }
 
   #collect(names: readonly string[], batch: Batch, copy: (v: Value) => Float32Array): ModelOutputs {
@@ -286,6 +293,7 @@ export class Model {
       const { B } = own.dims;
       const axis = typeof v.rows === "string" && v.rows.slice(side ? side.length + 1 : 0);
       if (axis === "B") return new Tensor(data, [B, v.cols]);
+      if (axis === "X" && v.kind === "node" && v.op !== "tap") return new Tensor(data, [B, data.length / B]);
       if (axis === "P" || axis === "X") {
         const keys = axis === "X" ? Object.values(batch.sides!)[0] : own;
         return new Tensor(scatterProbabilities(data, v.cols, own, keys), [B, v.cols, own.length, keys.length]);

@@ -49,6 +49,8 @@ export interface InputRules {
   readonly keep_holes?: boolean;
   /** Masked tokens attend evenly to every place of their padded row, so that all of these stay where the first is masked, which heads read. */
   readonly even?: boolean;
+  /** The place that a pooler reads, of a row of ids (-1 behind its end): its row stays even if masked. Default: the first. */
+  readonly pooled?: (ids: Int32Array) => number;
   /** Masked tokens go even where they come first: no head reads them. */
   readonly drop_first?: boolean;
   /** Heads of an attention, for where the probabilities of each sequence begin. */
@@ -134,6 +136,7 @@ export function layOut(inputs: Partial<EncoderInputs>, rules: InputRules, prefix
     visible_positions,
     keep_holes,
     even,
+    pooled,
     drop_first,
     heads,
   } = rules;
@@ -158,23 +161,26 @@ export function layOut(inputs: Partial<EncoderInputs>, rules: InputRules, prefix
   const mask = like("attention_mask");
   const types = like("token_type_ids");
   const given = like("position_ids");
-  const pooled = like("pooling_mask");
+  const pooling = like("pooling_mask");
   const sees = (b: number, t: number) => t < ids.lengths[b] && (!mask || mask[b * length + t] > 0);
 
   const rows: number[] = [];
   const offsets = new Int32Array(B + 1);
+  const pooled_rows = new Int32Array(B);
   let moved = false;
   let hidden = false;
   for (let b = 0; b < B; b++) {
     const all = even && !sees(b, 0);
+    const read = pooled?.(ids.data.subarray(b * length, (b + 1) * length)) ?? 0;
     let end = length;
-    while (end > 1 && !all && !sees(b, end - 1)) end--;
+    while (end > read + 1 && !all && !sees(b, end - 1)) end--;
     for (let t = 0; t < end; t++) {
       const visible = sees(b, t);
-      // The first token stays even if masked: transformers' heads read it.
-      if (!visible && (t > 0 || drop_first) && !keep_holes && !all) continue;
+      // The first token stays even if masked, or the one that is pooled: transformers' heads read it.
+      if (!visible && (t !== read || drop_first) && !keep_holes && !all) continue;
       if (rows.length - offsets[b] !== t) moved = true;
       if (!visible) hidden = true;
+      if (t === read) pooled_rows[b] = rows.length;
       rows.push(b * length + t);
     }
     offsets[b + 1] = rows.length;
@@ -225,7 +231,7 @@ export function layOut(inputs: Partial<EncoderInputs>, rules: InputRules, prefix
   const visible = hidden ? pick((place) => +sees(Math.floor(place / length), place % length)) : undefined;
   const shown = (c: number, i: number) => (visible && !visible[i] ? Invisible.position : c);
   const keys = moved || hidden ? column.map(shown) : undefined;
-  const pool_mask = pooled ? pick((place) => +(pooled[place] > 0)) : visible;
+  const pool_mask = pooling ? pick((place) => +(pooling[place] > 0)) : visible;
   /** The first or last row of each sequence that is pooled. */
   const edge = (end: 0 | 1, step: 1 | -1) =>
     Int32Array.from({ length: B }, (_, b) => {
@@ -252,6 +258,7 @@ export function layOut(inputs: Partial<EncoderInputs>, rules: InputRules, prefix
       offsets,
       tap_offsets,
       first_rows: offsets.subarray(0, B),
+      pooled_rows,
       pool_first_rows: edge(0, 1),
       pool_last_rows: edge(1, -1),
       pool_mask,

@@ -131,6 +131,9 @@ export function layOutImages(inputs: ModelInputs, grid: PatchGrid): Batch {
       tap_offsets: first.map((row) => row * length * heads),
       first_rows: first,
       second_rows: first.map((row) => row + 1),
+      // What pools by attention has one query for each image.
+      no_rows: new Int32Array(B),
+      single_rows: Int32Array.from({ length: B + 1 }, (_, b) => b),
       pool_mask: each((t) => +(t >= tokens)),
     },
   };

@@ -11,6 +11,8 @@ import type { Range } from "./ranges.ts";
 export const PANEL = 96;
 /** Rows that a layer with a window has beside it, for new tokens: two blocks, so that a long prompt comes in long parts. */
 const SLACK = 2 * PANEL;
+/** Tokens of the past that such a layer keeps for nothing but that some may be taken back: drafts, or a text that goes on otherwise. */
+export const SPARE = 32;
 
 export interface CacheOptions {
   /** Tokens that it has room for; it grows when more come. */

@@ -1,5 +1,5 @@
 import { pad, windowed } from "../graph/graph.ts";
-import { bytesOf, type CacheOptions, type Group, limited, PANEL, rowsOf, step, type Tables } from "./kept.ts";
+import { bytesOf, type CacheOptions, type Group, limited, PANEL, rowsOf, SPARE, step, type Tables } from "./kept.ts";
 import type { Range } from "./ranges.ts";
 
 import { type Turn, turn } from "./turn.ts";
@@ -123,7 +123,7 @@ export class Sequence {
 
   /** Forgets whole blocks that the attention's window no longer reaches. */
   #slide(region: Region): void {
-    const reach = Math.max(0, this.length - region.group.window + 1);
+    const reach = Math.max(0, this.length - SPARE - region.group.window + 1);
     const dropped = reach - (reach % PANEL);
     region.copy(0, dropped - region.dropped, this.length - dropped);
     region.dropped = dropped;

@@ -90,7 +90,8 @@ export class Weights implements Residents {
         const v = input && base(input);
         if (!v || v.kind === "node" || v.kind === "input") continue;
         // A table that is also a projection (tied embeddings) lies once, in the format that serves both; other ops read plain rows.
-        if (n.op === Op.matmul && name === "b") uses.set(v, "product");
+        if ((n.op === Op.matmul && name === "b") || (n.op === Op.experts && (name === "up" || name === "down")))
+          uses.set(v, "product");
         else if (n.op === Op.embed && name === "table") uses.set(v, uses.get(v) ?? "table");
         else if (uses.get(v) !== "product") uses.set(v, "other");
       }

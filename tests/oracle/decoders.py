@@ -16,6 +16,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from families import distance, kept, rename, respell, store
 
 FOUR = transformers.__version__.startswith("4.")
+EAGER = {} if FOUR else {"experts_implementation": "eager"}           # others refuse odd sizes
 ATTENTIONS, STATES = 34, 16                                          # write attentions and hidden_states up to these lengths
 SIZES = {"a": (40, 4, 2, 10, 52, 2, 131), "b": (36, 3, 1, 12, 50, 3, 97), "c": (48, 4, 4, 12, 93, 4, 101)}   # hidden, heads, kv, head_dim, inner, layers, vocabulary
 NAMES = ("hidden_size", "num_attention_heads", "num_key_value_heads", "head_dim", "intermediate_size", "num_hidden_layers", "vocab_size", "max_position_embeddings")
@@ -61,6 +62,10 @@ def configure(family, size="a", max_position=96, **more):
     if family == "gpt_neo": c |= {"window_size": 6, "attention_types": [[["global", "local"], row[5] // 2]] + ([[["global"], 1]] if row[5] % 2 else [])}
     if family == "gptj": c |= {"rotary_dim": row[3] // 4 * 2}
     if family == "mistral": c |= {"sliding_window": 9}
+    if family == "mixtral": c |= {"num_local_experts": 5}
+    if family == "qwen2_moe": c |= {"num_experts": 5, "num_experts_per_tok": 3, "moe_intermediate_size": 18, "shared_expert_intermediate_size": 22}
+    if family == "qwen3_moe": c |= {"num_experts": 5, "num_experts_per_tok": 2, "moe_intermediate_size": 18}
+    if family == "gpt_oss": c |= {"num_local_experts": 5, "num_experts_per_tok": 2, "sliding_window": 6}
     if family == "gemma3_text": c |= {"query_pre_attn_scalar": row[3] + 2, "sliding_window": 6}
     return AutoConfig.for_model(family, **(c | {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0} | spelled(more)))
 
@@ -72,7 +77,8 @@ def randomise(model, g):
     for name, p in model.named_parameters():
         n = torch.randn(p.shape, generator=g)
         if id(p) in tables: p.copy_(0.7 * n)
-        elif p.dim() > 1: p.copy_(n * 1.6 / math.sqrt(p.shape[-2] if name.endswith(("c_attn.weight", "c_proj.weight", "c_fc.weight")) else p.shape[-1]))
+        elif p.dim() > 1: p.copy_(n * 1.6 / math.sqrt(p.shape[-2] if name.endswith(("c_attn.weight", "c_proj.weight", "c_fc.weight")) or type(model).__name__ == "GptOssForCausalLM" and "experts" in name else p.shape[-1]))
+        elif name.endswith("sinks"): p.copy_(n)
         elif name.endswith("bias"): p.copy_(0.15 * n)
         else: p.copy_((0 if "Gemma" in type(model).__name__ else 1) + 0.15 * n)
 
@@ -168,7 +174,7 @@ def write(root, case):
     g = torch.Generator().manual_seed(zlib.crc32(name.encode()))
     config = configure(family, case.get("size", "a"), case.get("max_position", 96), **case.get("config", {}))
     how = config._attn_implementation = implementation(config)
-    model = (model_class(family)(config) if family == "gemma3" else AutoModelForCausalLM.from_config(config, attn_implementation=how)).eval()
+    model = (model_class(family)(config) if family == "gemma3" else AutoModelForCausalLM.from_config(config, attn_implementation=how, **EAGER)).eval()
     randomise(model, g)
     if "weights" in case:
         with torch.no_grad(): case["weights"](model, g)
@@ -197,7 +203,7 @@ def write(root, case):
 def verify(folder):
     """Largest distance between the expected numbers and those of the folder loaded afresh."""
     config = AutoConfig.from_pretrained(folder)
-    model, loading = model_class(config.model_type).from_pretrained(folder, attn_implementation=implementation(config), dtype=torch.float32, output_loading_info=True)
+    model, loading = model_class(config.model_type).from_pretrained(folder, attn_implementation=implementation(config), **EAGER, dtype=torch.float32, output_loading_info=True)
     assert not loading["missing_keys"] and not loading["mismatched_keys"], f"{folder}: {loading}"
     expected, worst = load_file(os.path.join(folder, "expected.safetensors")), 0.0
     for i in range(1 + max(int(k.split(".")[1]) for k in expected if k.startswith("in."))):
@@ -247,6 +253,12 @@ def cases():
     case("falcon-old", "falcon", size="b", config={"multi_query": False, "parallel_attn": False, "bias": True, "activation": "relu"} | theta(300.0))
     case("falcon-alibi", "falcon", size=(36, 6, 1, 6, 50, 2, 97), config={"alibi": True, "multi_query": False, "parallel_attn": False, "bias": True})
     case("falcon-one-norm", "falcon", brief, size="c", config={"new_decoder_architecture": True, "num_kv_heads": 4, "num_ln_in_parallel_attn": 1})
+    both("mixtral", {"sliding_window": 9}, {"num_experts_per_tok": 3})
+    both("qwen2_moe", {}, {"norm_topk_prob": True, "mlp_only_layers": [1]}, {"decoder_sparse_step": 2, "use_sliding_window": True, "sliding_window": 6, "max_window_layers": 3})
+    both("qwen3_moe", {"norm_topk_prob": True}, {"mlp_only_layers": [0]}, {"num_experts_per_tok": 5, "attention_bias": True})
+    case("qwen3_moe-many", "qwen3_moe", brief, config={"num_experts": 40, "num_experts_per_tok": 6, "norm_topk_prob": True})
+    yarn = theta(300.0, rope_type="yarn", factor=3.0, beta_fast=8.0, beta_slow=1.0, truncate=False, original_max_position_embeddings=32)
+    both("gpt_oss", yarn, {"swiglu_limit": 1.5} | yarn, {"layer_types": ["full_attention", "full_attention", "sliding_attention", "full_attention"]} | theta(300.0))
     case("llama-head-dim", "llama", brief, size=(36, 3, 1, 14, 50, 2, 97))
     wide = {"size": (48, 4, 2, 12, 52, 2, 131)}
     both("olmo2")
@@ -283,6 +295,8 @@ def fixtures():
             case("qwen2"), case("qwen3", config={"use_sliding_window": True, "max_window_layers": 1} | small), case("gpt2"), case("gpt_neox"),
             case("gpt_neo", config={"window_size": 4}), case("gptj"), case("opt", config={"word_embed_proj_dim": 12}), case("bloom"),
             case("falcon", config={"new_decoder_architecture": True, "num_kv_heads": 1}), case("falcon-alibi", "falcon", config={"alibi": True, "multi_query": False, "parallel_attn": False}),
+            case("mixtral", config=small), case("qwen2_moe"), case("qwen3_moe", config={"norm_topk_prob": True}),
+            case("gpt_oss", config=small | theta(300.0, rope_type="yarn", factor=3.0, truncate=False, original_max_position_embeddings=16)),
             case("olmo2"), case("smollm3", config={"no_rope_layers": [1, 0]}),
             case("granite", config={"embedding_multiplier": 3.0, "residual_multiplier": 0.6, "attention_multiplier": 0.3, "logits_scaling": 2.5}),
             case("gemma3-text", "gemma3_text", config={"layer_types": ["full_attention", "sliding_attention"]} | small), 

@@ -56,7 +56,11 @@ def outputs(model, inputs, dtype=torch.float32):
     if "interpolate_pos_encoding" in x: x["interpolate_pos_encoding"] = True
     # CLIP's two towers give their own states under names that we do not have.
     two = "pixel_values" in x and "input_ids" in x
-    r = model(**x, **({} if two else {"output_attentions": True, "output_hidden_states": True}))
+    # softmax is asked for in f32, where the f64 mask value is -inf and a row that sees no key NaN
+    softmax = torch.nn.functional.softmax
+    if dtype is torch.float64: torch.nn.functional.softmax = lambda t, dim, dtype=None: softmax(t, dim)
+    try: r = model(**x, **({} if two else {"output_attentions": True, "output_hidden_states": True}))
+    finally: torch.nn.functional.softmax = softmax
     out = {n: r[n] for n in NAMES if r.get(n) is not None}
     if not two:
         if r.attentions[0].shape[-1] <= 34: out |= flat(r.attentions, "attentions")
@@ -142,6 +146,32 @@ def cases():
     audio = {k: v for k, v in vision().items() if k != "image_size"}
     case("ast", "ASTModel", audio | {"max_length": 50, "num_mel_bins": 20, "frequency_stride": 6, "time_stride": 10}, sounds)
     case("ast-classify", "ASTForAudioClassification", audio | {"max_length": 41, "num_mel_bins": 25, "frequency_stride": 5, "time_stride": 4, "patch_size": 9, "num_labels": 6}, sounds)
+
+    text = {k: v for k, v in vision().items() if k not in ("image_size", "patch_size")} | {"vocab_size": 61, "max_position_embeddings": 20, "pad_token_id": 1, "bos_token_id": 58, "eos_token_id": 60}
+    old = text | {"eos_token_id": 2}
+    wide = vision("b") | {"hidden_act": "quick_gelu"}
+    def texts(eos, high=57, pad=1):
+        # Where pads are ends too, one on the left would be pooled, though it sees nothing.
+        return lambda i: [i.text(11, eos=eos, high=high), i.text(9, 3, eos, (0, 4, 2), pad, high), i.text(20, 2, eos, (13, 0), pad, high)] + ([] if pad == eos else [left(i.text(8, 2, eos, (3, 0), pad, high))])
+    def left(x):
+        """Pads on the left."""
+        n = int((x["attention_mask"][0] == 0).sum())
+        return {k: torch.cat([v[:1].roll(n, 1), v[1:]]) for k, v in x.items()}
+    def both(eos):
+        return lambda i: [i.image(24, batch=2) | i.text(9, 3, eos, high=57), i.image(24) | i.text(7, 1, eos, high=57), i.image(33, 17, 2, **ANY) | i.text(12, 4, eos, (0, 5, 2, 9), high=57)]
+    case("clip", "CLIPModel", {"text_config": text, "vision_config": wide, "projection_dim": 20}, both(60))
+    case("clip-old", "CLIPModel", {"text_config": old | {"num_hidden_layers": 3}, "vision_config": vision("c", patch_size=5, hidden_act="gelu"), "projection_dim": 12}, both(59))
+    case("clip-text", "CLIPTextModel", text, texts(60))
+    case("clip-text-old", "CLIPTextModel", old, texts(59))
+    case("clip-text-padded", "CLIPTextModelWithProjection", text | {"projection_dim": 10, "pad_token_id": 60}, texts(60, pad=60))
+    case("clip-vision", "CLIPVisionModel", vision("b"), sizes)
+    case("clip-vision-projection", "CLIPVisionModelWithProjection", vision("b", projection_dim=10), sizes)
+    case("clip-classify", "CLIPForImageClassification", {"text_config": text, "vision_config": wide, "num_labels": 4}, lambda i: [i.image(24), i.image(24, batch=2)])
+    case("siglip", "SiglipModel", {"text_config": text | {"projection_size": 36}, "vision_config": vision("b")}, both(None))
+    case("siglip-text", "SiglipTextModel", text | {"projection_size": 17}, texts(None))
+    case("siglip-vision", "SiglipVisionModel", vision("b"), sizes)
+    case("siglip-plain", "SiglipVisionModel", vision("c", vision_use_head=False), sizes)
+    case("siglip-classify", "SiglipForImageClassification", {"text_config": text, "vision_config": vision(), "num_labels": 4}, sizes)
     return out
 
 
@@ -158,6 +188,16 @@ def fixtures():
     case("dinov2-swiglu", "Dinov2Model", {"mlp_ratio": 3, "use_swiglu_ffn": True}, free)
     case("ast", "ASTForAudioClassification", {"max_length": 41, "num_mel_bins": 25, "frequency_stride": 5, "time_stride": 6, "patch_size": 9, "num_labels": 3},
          lambda i: [{"input_values": torch.randn(2, 41, 25, generator=i.g)}])
+    text = {"hidden_size": 20, "num_attention_heads": 2, "intermediate_size": 26, "num_hidden_layers": 2, "vocab_size": 31, "max_position_embeddings": 12, "pad_token_id": 1, "bos_token_id": 29, "eos_token_id": 30}
+    def padded(i): return [i.text(7, 3, 30, (0, 3, 1), high=28)]
+    def both(i): return [i.image(24, batch=2) | i.text(9, 3, 30, (0, 4, 1), high=28), i.image(17, 33, **ANY) | i.text(6, 2, 30, high=28)]
+    def pair(name, model, config): out.append({"name": name, "model": model, "config": config, "inputs": both, "dtype": torch.float16})
+    pair("clip", "CLIPModel", {"text_config": text, "vision_config": vision("f", patch_size=6), "projection_dim": 10})
+    pair("siglip", "SiglipModel", {"text_config": text | {"projection_size": 16}, "vision_config": vision("f", patch_size=6)})
+    out.append({"name": "clip-text", "model": "CLIPTextModelWithProjection", "config": text | {"projection_dim": 10}, "inputs": padded, "dtype": torch.float16})
+    out.append({"name": "siglip-text", "model": "SiglipTextModel", "config": text | {"projection_size": 9}, "inputs": padded, "dtype": torch.float16})
+    case("clip-vision", "CLIPVisionModelWithProjection", {"projection_dim": 10}, sizes)
+    case("siglip-vision", "SiglipVisionModel", {}, sizes)
     return out
 
 

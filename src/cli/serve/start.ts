@@ -34,7 +34,7 @@ function log(event: string, about: object = {}): void {
 }
 
 const nameOf = (model: string | undefined, usual: string) =>
-  model === undefined ? usual : basename(model.replace(/[\\/]+$/, "")).replace(/\.safetensors$/, "");
+  model === undefined ? usual : basename(model.replace(/[\\/]+$/, "")).replace(/\.(safetensors|gguf)$/, "");
 
 const path = (c: Context) => new URL(c.req.url).pathname;
 
