@@ -5,6 +5,7 @@ import { resolve } from "node:path";
 import { deflateRawSync } from "node:zlib";
 import { build as bundle } from "esbuild";
 import { allAtOnce } from "./atOnce.mjs";
+import { late } from "./late.mjs";
 
 const run = (command, ...args) => execFileSync(`node_modules/.bin/${command}`, args, { stdio: "inherit" });
 const only = process.argv[2];
@@ -69,8 +70,8 @@ if (only !== "wasm") {
       "host/coreDeno",
       "host/coreBrowser",
       "host/coreWorkers",
-      ...late("models/registry.ts"),
-      ...late("tasks/pipeline.ts"),
+      ...late("models"),
+      ...late("tasks"),
       "view/index",
       "worker/index",
       "server/index",
@@ -99,12 +100,6 @@ if (only !== "wasm") {
     "dist/shipped/default-embedder.safetensors",
   ];
   execFileSync(process.execPath, ["dist/cli/main.js", ...packed], { stdio: ["ignore", "ignore", "inherit"] });
-}
-
-/** What a file of the library imports late. */
-function late(file) {
-  const found = readFileSync(`src/${file}`, "utf8").matchAll(/\bimport\("\.\/(\w+)\.ts"\)/g);
-  return [...new Set(Array.from(found, ([, name]) => `${file.split("/")[0]}/${name}`))];
 }
 
 /** A custom section, by which a module that a caller gives is known (src/runtime/wasm.ts). All lengths are below 128: one byte each. */

@@ -131,9 +131,9 @@ function closure(...sources) {
 }
 const first = closure("host/browser.js");
 row("split: import wattention", first, BUDGETS.entry, first.bytes);
-const loading = ["host/browser.js", "@assemblyscript/loader/index.js", "dist/model.js", "dist/bert.js"];
+const loading = ["host/browser.js", "@assemblyscript/loader/index.js", "dist/model.js", "models/bert.js"];
 row("  and loadModel with BERT", closure(...loading));
-row("  and feature-extraction", closure(...loading, "dist/featureExtraction.js"));
+row("  and feature-extraction", closure(...loading, "tasks/featureExtraction.js"));
 row("the model that ships", { bytes: statSync("dist/shipped/default-embedder.safetensors").size });
 if (process.argv.includes("--files")) {
   const { metafile } = await build({ ...options, entryPoints: [entry], plugins: [allAtOnce], minify: true });
