@@ -10,3 +10,10 @@
   if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(a, b, c);
   return f32x4.add(f32x4.mul(a, b), c);
 }
+
+/** Bytes of `table` by `index`, whose bytes are below 16: then the relaxed instruction, one less on x64, has one possible result too. */
+// @ts-ignore: decorator
+@inline export function pick(table: v128, index: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return i8x16.relaxed_swizzle(table, index);
+  return i8x16.swizzle(table, index);
+}

@@ -17,6 +17,8 @@ export const minilm = {
   config: () => JSON.parse(readFileSync(`${folder}/config.json`, "utf8")),
   onnx: { f32: shared("bench/minilm-f32.onnx"), int8: shared("bench/minilm-int8.onnx") },
 };
+/** A Llama of 260 thousand parameters, and texts of its kind. */
+export const stories = { folder: shared("models/stories260K"), texts: shared("data/tinystories-200.json") };
 const sts = shared("data/sts-pairs.tsv");
 
 /** Which of the files are absent. */

@@ -159,6 +159,19 @@ export class WorkerError extends WattentionError {
   override readonly name = "WorkerError";
 }
 
+/** What was asked for needs an optional package that is not installed. */
+export class MissingPackageError extends WattentionError {
+  override readonly name = "MissingPackageError";
+
+  constructor(
+    readonly package_name: string,
+    purpose: string,
+    options?: ErrorOptions,
+  ) {
+    super(`${purpose} needs the package ${package_name}: npm install ${package_name}`, options);
+  }
+}
+
 /** The caller's AbortSignal fired. `cause` is the signal's reason. */
 export class AbortError extends WattentionError {
   override readonly name = "AbortError";

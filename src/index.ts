@@ -2,12 +2,17 @@ export * from "./errors.ts";
 export type { ModelFiles, ModelSource, SourceOptions } from "./format/source.ts";
 export type { ChatTemplateOptions, Message } from "./format/tokenizer/chat.ts";
 export type { Encoding, Tokenizer } from "./format/tokenizer.ts";
+export type { Cache } from "./generate/cache.ts";
+export type { Token } from "./generate/loop.ts";
+export type { GenerateOptions, LogitsProcessor } from "./generate/options.ts";
+export type { GenerateInputs } from "./generate/prompt.ts";
 export { loadModel, plan, supportedModels } from "./models/load.ts";
 export type { LoadOptions, Model, ModelOutputs, PlanOptions, Progress } from "./models/model.ts";
 export { type AttentionCallOptions, scaledDotProductAttention } from "./nn/attention.ts";
 export { MultiheadAttention, type MultiheadAttentionOptions, type MultiheadForwardOptions } from "./nn/multihead.ts";
 export type { WasmSource } from "./platform.ts";
 export type { EngineOptions } from "./runtime/engine.ts";
+export type { CacheOptions } from "./runtime/kept.ts";
 export type { MemoryPlan, Profiled } from "./runtime/session.ts";
 export type { FeatureExtraction, FeatureExtractionOptions } from "./tasks/featureExtraction.ts";
 export type { Filled, FillMask, FillMaskOptions } from "./tasks/fillMask.ts";
@@ -22,11 +27,19 @@ export type {
 export type { Document, Found, SemanticSearch } from "./tasks/semanticSearch.ts";
 export type { SentenceSimilarity } from "./tasks/sentenceSimilarity.ts";
 export type {
+  Summarization,
+  Text2TextGeneration,
+  Text2TextOptions,
+  Translation,
+  TranslationOptions,
+} from "./tasks/text2text.ts";
+export type {
   Classified,
   TextClassification,
   TextClassificationOptions,
   TextInput,
 } from "./tasks/textClassification.ts";
+export type { Generated, TextGeneration, TextGenerationOptions } from "./tasks/textGeneration.ts";
 export type { Ranked, TextRanking, TextRankingOptions } from "./tasks/textRanking.ts";
 export type {
   Entity,

@@ -26,6 +26,14 @@ export interface Folder {
   open(path: string, signal?: AbortSignal): Promise<ByteReader | undefined>;
 }
 
+/** An image as pixels: rows from top to bottom, `channels` bytes a pixel side by side: gray, gray and alpha, RGB, RGBA. */
+export interface RawImage {
+  readonly data: Uint8Array | Uint8ClampedArray;
+  readonly width: number;
+  readonly height: number;
+  readonly channels: 1 | 2 | 3 | 4;
+}
+
 /** `relaxed` uses relaxed SIMD (fused multiply-add); `simd` runs everywhere and gives the same bits on every engine. */
 export type Build = "simd" | "relaxed";
 
@@ -46,6 +54,8 @@ export interface Platform {
   waiting?<T>(promise: Promise<T>): Promise<T>;
   /** The folder at a path of the file system; undefined where the path is not a folder or file (it may then be a hub id). */
   folder?(path: string): Promise<Folder | undefined>;
+  /** The pixels of an image file, turned as its EXIF says; absent where the host decodes none. @throws MissingPackageError, FormatError */
+  decodeImage?(file: Uint8Array<ArrayBuffer>, name: string): Promise<RawImage>;
   /** The model that ships with the package. */
   shippedModel(): string | URL | Folder;
 }

@@ -1,4 +1,5 @@
 import { Format, Quantized } from "../../src/graph/op";
+import { pick } from "../lanes";
 import { live } from "./rows";
 
 /**
@@ -10,13 +11,23 @@ import { live } from "./rows";
  *   k) sum up to 258 at most. So no sum of a chain leaves 16 bits whatever the activations are (258 · 127 = 32766), and i8 · u7 dot
  *   products with 16-bit results, "relaxed" or not, have one possible value.
  * q8_exact: u symmetric in 16 bits, |u| ≤ most_exact(k), lo = 0; q in -127 … 127. 127 · k · most_exact(k) < 2³¹.
- * q4: q = p · σ, p in -8 … 7 (four bits), σ in -8 … 7 for each eight p (four bits more); bounded as q8 and computed as q8.
+ * q4: each 16 weights choose one of 256 tables of 16 integers (a byte), and each weight one of its numbers (four bits): 4.5 bits a weight. Sums are
+ *   bounded as those of q8, which it is once it is unpacked. Tables: docs/decisions/0019.
  *
- * A row takes `row_bytes`. Rows of q8 hold their q in order. Rows of q4: for each 32 k 16 bytes, of which the low halves are p + 8 of the
- * first 16 k, the high halves of the others; then two bytes with σ + 8 of four groups, the first in the low half of the first.
+ * A row takes `row_bytes`. Rows of q8 hold their q in order. Rows of q4: for each 32 k 16 bytes, of which the low halves are for the
+ * first 16 k, the high halves for the others; behind them all a byte for each 16 k, its table.
  */
 export function row_bytes(k: i32, format: i32): i32 {
   return format == Format.q4 ? (whole(k) >> 4) * 9 : whole(k);
+}
+
+/** What makes the tables of q4. */
+export namespace Q4 {
+  /** The largest unit: its tables reach 127. */
+  export const largest: f32 = 127.0 / 9.425;
+  export const ratio: f32 = 1.08;
+  export const cube: f32 = 0.4;
+  export const step: f32 = 0.55;
 }
 
 /** k rounded up to whole steps. */
@@ -126,30 +137,42 @@ export function quantize_activations(out: usize, params: usize, x: usize, k: i32
   keep(params, finite ? range / levels : NaN, lo);
 }
 
+/** The tables of q4, i8[256][16], made when they are first asked for. */
+const TABLES: usize = memory.data(4096, 16);
+
+/**
+ * Table 8 · i + j holds unit[i] · (curve[p] + 0.55 · (j - 3.5)), p = 0 … 15, as integers: 32 sizes, each 1.08 times the one before, eight places of
+ * the middle. The curve, 7.5 · (v + 0.4 · v³) / 1.4 with v = p / 7.5 - 1, is denser in the middle, as weights are.
+ */
+export function tables(): usize {
+  if (load<u8>(TABLES, 4095)) return TABLES;
+  let unit: f32 = Q4.largest;
+  for (let size = 31; size >= 0; size--, unit *= 1 / Q4.ratio) {
+    for (let middle = 0; middle < 8; middle++) {
+      for (let p = 0; p < 16; p++) {
+        const v: f32 = <f32>(p * 2 - 15) * <f32>(1.0 / 15.0), curve: f32 = <f32>7.5 / (<f32>1 + Q4.cube) * v * (<f32>1 + Q4.cube * v * v);
+        store<i8>(TABLES + <usize>((size << 7) + (middle << 4) + p), <i8>nearest(unit * (curve + Q4.step * (<f32>middle - 3.5))));
+      }
+    }
+  }
+  return TABLES;
+}
+
 /** A row of q4 as bytes, as q8 has them. */
 export function unpack_q4(out: usize, row: usize, k: i32): void {
-  const last = whole(k), four = i8x16.splat(15), eight = i8x16.splat(8);
-  let sigma = row + <usize>(last >> 1);
-  for (let i = 0; i < last; i += 32, row += 16, sigma += 2, out += 32) {
-    const both = v128.load(row), codes = <i32>load<u16>(sigma);
-    const low = i8x16.sub(v128.and(both, four), eight), high = i8x16.sub(v128.and(i16x8.shr_u(both, 4), four), eight);
-    v128.store(out, i8x16.narrow_i16x8_s(
-      i16x8.mul(i16x8.extend_low_i8x16_s(low), i16x8.splat(<i16>((codes & 15) - 8))),
-      i16x8.mul(i16x8.extend_high_i8x16_s(low), i16x8.splat(<i16>((codes >> 4 & 15) - 8))),
-    ));
-    v128.store(out, i8x16.narrow_i16x8_s(
-      i16x8.mul(i16x8.extend_low_i8x16_s(high), i16x8.splat(<i16>((codes >> 8 & 15) - 8))),
-      i16x8.mul(i16x8.extend_high_i8x16_s(high), i16x8.splat(<i16>((codes >> 12) - 8))),
-    ), 16);
+  const last = whole(k), four = i8x16.splat(15), from = tables();
+  let codes = row + <usize>(last >> 1);
+  for (let i = 0; i < last; i += 32, row += 16, codes += 2, out += 32) {
+    const both = v128.load(row);
+    v128.store(out, pick(v128.load(from + (<usize>load<u8>(codes) << 4)), v128.and(both, four)));
+    v128.store(out, pick(v128.load(from + (<usize>load<u8>(codes, 1) << 4)), i8x16.shr_u(both, 4)), 16);
   }
 }
 
 /** q of eight weights (i a multiple of 8) of a row of q4, as words. */
 export function group_q4(row: usize, i: i32, k: i32): v128 {
-  const at = row + <usize>(i >> 5 << 4) + <usize>(i & 8), four = i8x16.splat(15);
-  const code = <i32>load<u8>(row + <usize>(whole(k) >> 1) + <usize>(i >> 4)) >> (i >> 1 & 4);
-  let p = v128.load64_zero(at);
-  if (i & 16) p = i16x8.shr_u(p, 4);
-  p = i16x8.extend_low_i8x16_s(i8x16.sub(v128.and(p, four), i8x16.splat(8)));
-  return i16x8.mul(p, i16x8.splat(<i16>((code & 15) - 8)));
+  const code = <usize>load<u8>(row + <usize>(whole(k) >> 1) + <usize>(i >> 4));
+  let p = v128.load64_zero(row + <usize>(i >> 5 << 4) + <usize>(i & 8));
+  p = i & 16 ? i8x16.shr_u(p, 4) : v128.and(p, i8x16.splat(15));
+  return i16x8.extend_low_i8x16_s(pick(v128.load(tables() + (code << 4)), p));
 }

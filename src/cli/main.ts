@@ -8,6 +8,7 @@ import { attention } from "./attention.ts";
 import { bench } from "./bench.ts";
 import { demo } from "./demo.ts";
 import { embed } from "./embed.ts";
+import { generate } from "./generate.ts";
 import { inspect } from "./inspect.ts";
 import { common, endProgress, interrupt, signal, UsageError } from "./io.ts";
 import { pack } from "./pack.ts";
@@ -26,7 +27,7 @@ const program = new Command("wattention")
     "after",
     "\nExit codes: 0 done, 1 failed, 2 the command line makes no sense, 130 Ctrl-C.\n`wattention <command> --help` has options and examples.",
   );
-for (const c of [embed, search, rerank, answer, attention, inspect, pack, serve, bench, demo])
+for (const c of [embed, search, rerank, answer, generate, attention, inspect, pack, serve, bench, demo])
   program.addCommand(common(c).copyInheritedSettings(program));
 
 // A second Ctrl-C ends the process at once.

@@ -2,16 +2,23 @@ import { Option } from "commander";
 import { command, loading, signal, whole } from "./io.ts";
 import type { ServeOptions } from "./serve/start.ts";
 
-export const serve = command("serve", "Answer over HTTP: OpenAI's embeddings, reranking, indexes that last.", [
-  "serve                                             # the embedder that ships, on http://127.0.0.1:8080",
-  "serve --port 9000 --index ./indexes --token secret",
-  "serve ./all-MiniLM-L6-v2 --dtype q8 --rerank ./ms-marco-MiniLM-L6-v2",
-])
+export const serve = command(
+  "serve",
+  "Answer over HTTP: OpenAI's embeddings and completions, reranking, indexes that last.",
+  [
+    "serve                                             # the embedder that ships, on http://127.0.0.1:8080",
+    "serve --port 9000 --index ./indexes --token secret",
+    "serve --generate ./SmolLM2-135M-Instruct --dtype q8",
+    "serve ./all-MiniLM-L6-v2 --dtype q8 --rerank ./ms-marco-MiniLM-L6-v2",
+  ],
+)
   .argument("[model]", "what --model says too")
   .option("-p, --port <n>", "0 for one that is free", whole(0), 8080)
   .option("--host <address>", "0.0.0.0 for all that this machine has", "127.0.0.1")
   .option("--name <name>", "what requests call the model; default: the name of its file or folder")
   .option("--rerank <model>", "a cross-encoder for /v1/rerank; without one it goes by vectors")
+  .option("--generate <model>", "a decoder for /v1/chat/completions and /v1/completions")
+  .option("--writers <n>", "texts that it writes at a time; default: 4", whole(1))
   .addOption(
     new Option("--token <token...>", "what requests must carry (Authorization: Bearer …)").env("WATTENTION_TOKEN"),
   )

@@ -16,7 +16,7 @@ import type { Header, StreamOptions, TensorInfo } from "./safetensors.ts";
 
 export const FORMAT = "wattention";
 /** Moves when a matrix of some format lies otherwise, another format is chosen for it, or its name is made otherwise. */
-export const VERSION = "1";
+export const VERSION = "2";
 export const TOKENIZER = "tokenizer";
 
 /** Bytes read at once: an abort waits for no more, and progress is seen. */

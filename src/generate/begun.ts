@@ -78,7 +78,7 @@ export async function processed(
   scores: Float32Array,
 ): Promise<Float32Array> {
   for (const change of processors[source]) await change(ids, scores);
-  if (processors[source].length && argmax(scores) < 0)
-    throw new InputError(`no token may follow: the options rule out all ${scores.length}`);
+  if (argmax(scores) < 0)
+    throw new InputError(`no token may follow: none of ${scores.length} has a score above -Infinity`);
   return scores;
 }

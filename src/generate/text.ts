@@ -14,8 +14,8 @@ export function textOf(tokenizer: Decoder, prompt: readonly number[]): (id: numb
 export function stops({ stop_strings, tokenizer }: Settings, ids: readonly number[]): boolean {
   if (!stop_strings.length) return false;
   const most = stop_strings.reduce((n, s) => Math.max(n, s.length), 0);
-  // Tokens without text (special ones, parts of characters) are few: these hold a stop string wherever it begins.
-  const tail = ids.slice(-(most * 2 + BEFORE));
+  // A character has four bytes at most, each a token of its own: these hold a stop string wherever it begins.
+  const tail = ids.slice(-(most * 4 + BEFORE));
   const text = tokenizer!.decode(tail);
   const before = tokenizer!.decode(tail.slice(0, -1)).replace(/\ufffd+$/, "").length;
   return stop_strings.some((s) => text.lastIndexOf(s) >= 0 && text.lastIndexOf(s) + s.length > before);

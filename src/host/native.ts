@@ -15,6 +15,7 @@ export const native = (bytes: (build: Build) => Promise<Uint8Array<ArrayBuffer>>
   module: async (build) => WebAssembly.compile(await bytes(build)),
   pause: () => new Promise((resolve) => setImmediate(resolve)),
   folder: nodeFolder,
+  decodeImage: async (file, name) => (await import("./nativeImage.ts")).decodeImage(file, name),
   shippedModel: () => fileURLToPath(new URL("../../dist/shipped/default-embedder.safetensors", entry)),
 });
 

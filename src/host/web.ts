@@ -20,6 +20,7 @@ export const web = (module: Platform["module"], shipped: () => URL): Platform =>
       };
       port2.postMessage(0);
     }),
+  decodeImage: async (file, name) => (await import("./webImage.ts")).decodeImage(file, name),
   shippedModel() {
     try {
       return shipped();

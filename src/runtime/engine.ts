@@ -30,7 +30,7 @@ interface Exports extends Record<string, unknown> {
 const VERSION = 4;
 
 /** First byte that the host may use: behind the data of either build, so that a plan holds for both. */
-export const BASE = 4096;
+export const BASE = 8192;
 
 export interface EngineOptions {
   /** Bytes of linear memory that may be used; at most 4 GiB, the default. */

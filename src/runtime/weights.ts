@@ -23,6 +23,9 @@ const FORMATS: { readonly [D in WeightDtype]: [product: Format, table: Format] }
   q4: [Format.q4, Format.q4],
 };
 
+/** What the language head of a model in q4 is kept as: its errors reach every answer (docs/decisions/0019). */
+const HEAD = Format.q8;
+
 export const isDtype = (name: string): name is WeightDtype => Object.hasOwn(FORMATS, name);
 
 /** Matrices of fewer rows stay f32: classifiers and the like, which decide an answer and weigh nothing. */
@@ -96,11 +99,26 @@ export class Weights implements Residents {
         else if (uses.get(v) !== "product") uses.set(v, "other");
       }
     }
+    // As many rows and columns as the largest table: tied to it, or its like.
+    const tables = nodes.flatMap(({ op, inputs }) =>
+      op === Op.embed && inputs.table?.kind === "weight" ? [inputs.table] : [],
+    );
+    const words = tables.reduce<Weight | undefined>((a, b) => (a && a.rows >= b.rows ? a : b), undefined);
+    const isHead = ({ rows, cols }: { rows: unknown; cols: number }) =>
+      dtype === "q4" && rows === words?.rows && cols === words?.cols;
     const formats = new Map(
       Array.from(uses, ([v, use]) => {
         const whole = v.kind === "constant" || v.rows < SMALL;
         const format =
-          use === "product" ? (whole ? Format.panels : product) : whole || use === "other" ? Format.rows : table;
+          use === "product"
+            ? whole
+              ? Format.panels
+              : isHead(v)
+                ? HEAD
+                : product
+            : whole || use === "other"
+              ? Format.rows
+              : table;
         return [v, format];
       }),
     );

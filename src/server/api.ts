@@ -6,8 +6,10 @@ import { HTTPException } from "hono/http-exception";
 import { methodNotAllowed } from "hono/method-not-allowed";
 import { requestId } from "hono/request-id";
 import { type BatchEvent, type BatchOptions, QueueFullError } from "./batcher.ts";
+import { completions } from "./completions.ts";
 import { embeddings } from "./embeddings.ts";
 import { ApiError, apiError } from "./errors.ts";
+import { GenerationModel, type Writer } from "./generation.ts";
 import { indexes } from "./indexes.ts";
 import { type Embedder, EmbeddingModel, type Limits, type Reranker, RerankModel } from "./models.ts";
 import { rerank } from "./rerank.ts";
@@ -22,6 +24,10 @@ export interface ApiOptions {
   models: { readonly [name: string]: () => Promise<Embedder> };
   /** Cross-encoders by name: `() => pipeline("text-ranking", …)`. Without any, /v1/rerank goes by the vectors' cosine. */
   rerankers?: { readonly [name: string]: () => Promise<Reranker> };
+  /** Decoders by name: `() => pipeline("text-generation", …)`. Without any there are no completions. */
+  generators?: { readonly [name: string]: () => Promise<Writer> };
+  /** How many texts a decoder writes at a time, their steps in turn. Default 4. */
+  writers?: number;
   /** Where indexes live; without it there are none. */
   indexes?: Stores;
   limits?: Partial<Limits>;
@@ -93,7 +99,7 @@ const unauthorized = (code: string) => ({
 });
 
 /**
- * An HTTP API over models: OpenAI's /v1/embeddings and /v1/models, Cohere's and Jina's /v1/rerank, indexes of documents, /health. It runs wherever Hono
+ * An HTTP API over models: OpenAI's /v1/embeddings, /v1/models and (chat) completions, Cohere's and Jina's /v1/rerank, indexes of documents, /health. It runs wherever Hono
  * does: `export default api({ models: { default: () => pipeline("feature-extraction") } })`. Errors have OpenAI's shape.
  */
 export function api(options: ApiOptions): Hono<Env> {
@@ -111,7 +117,13 @@ export function api(options: ApiOptions): Hono<Env> {
   const rerankers = new Models(
     Object.entries(options.rerankers ?? {}).map(([name, load]) => new RerankModel(name, load, limits, queueOf(name))),
   );
-  const all = [...models.all, ...rerankers.all];
+  const lanes = options.writers ?? 4;
+  const generators = new Models(
+    Object.entries(options.generators ?? {}).map(
+      ([name, load]) => new GenerationModel(name, load, limits, { ...queueOf(name), lanes }),
+    ),
+  );
+  const all = [...models.all, ...rerankers.all, ...generators.all];
 
   const app = new Hono<Env>();
   app.use(requestId());
@@ -182,6 +194,10 @@ export function api(options: ApiOptions): Hono<Env> {
   const ranks = rerank(rerankers, models, limits);
   app.post("/v1/rerank", ranks);
   app.post("/rerank", ranks);
+  if (generators.all.length) {
+    app.post("/v1/chat/completions", completions(generators, limits, "chat"));
+    app.post("/v1/completions", completions(generators, limits, "text"));
+  }
   if (options.indexes) app.route("/v1/indexes", indexes(options.indexes, models, limits));
   return app;
 }

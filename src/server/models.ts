@@ -53,7 +53,7 @@ interface Encoded extends Item {
 const TURN = 32_768;
 
 /** A model that is loaded when it is first asked for. One whose loading fails is tried again by the next request. */
-class Lazy<M> {
+export class Lazy<M> {
   #loading: Promise<M> | undefined;
   ready = false;
 

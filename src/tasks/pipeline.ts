@@ -8,7 +8,9 @@ import type { QuestionAnswering } from "./questionAnswering.ts";
 import type { Recommendation } from "./recommendation.ts";
 import type { SemanticSearch } from "./semanticSearch.ts";
 import type { SentenceSimilarity } from "./sentenceSimilarity.ts";
+import type { Summarization, Text2TextGeneration, Translation } from "./text2text.ts";
 import type { TextClassification } from "./textClassification.ts";
+import type { TextGeneration } from "./textGeneration.ts";
 import type { TextRanking } from "./textRanking.ts";
 import type { TokenClassification } from "./tokenClassification.ts";
 import type { ZeroShotClassification } from "./zeroShotClassification.ts";
@@ -21,9 +23,13 @@ export interface Pipelines {
   recommendation: Recommendation;
   "semantic-search": SemanticSearch;
   "sentence-similarity": SentenceSimilarity;
+  summarization: Summarization;
   "text-classification": TextClassification;
+  "text-generation": TextGeneration;
   "text-ranking": TextRanking;
+  "text2text-generation": Text2TextGeneration;
   "token-classification": TokenClassification;
+  translation: Translation;
   "zero-shot-classification": ZeroShotClassification;
 }
 
@@ -37,9 +43,13 @@ const TASKS: { [T in keyof Pipelines]: () => Promise<Load<Pipelines[T]>> } = {
   recommendation: async () => (await import("./recommendation.ts")).recommendation,
   "semantic-search": async () => (await import("./semanticSearch.ts")).semanticSearch,
   "sentence-similarity": async () => (await import("./sentenceSimilarity.ts")).sentenceSimilarity,
+  summarization: async () => (await import("./text2text.ts")).summarization,
   "text-classification": async () => (await import("./textClassification.ts")).textClassification,
+  "text-generation": async () => (await import("./textGeneration.ts")).textGeneration,
   "text-ranking": async () => (await import("./textRanking.ts")).textRanking,
+  "text2text-generation": async () => (await import("./text2text.ts")).text2textGeneration,
   "token-classification": async () => (await import("./tokenClassification.ts")).tokenClassification,
+  translation: async () => (await import("./text2text.ts")).translation,
   "zero-shot-classification": async () => (await import("./zeroShotClassification.ts")).zeroShotClassification,
 };
 

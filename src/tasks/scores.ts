@@ -66,6 +66,8 @@ export function choice<T>(option: string, value: T, choices: readonly T[]): T {
   return value;
 }
 
+type Added = Modules & { chat?: boolean };
+
 /**
  * Loads a model for a task that reads a head's outputs; `more` sees config and folder before any weight is read.
  * @throws InputError that says what the task needs and what the checkpoint is
@@ -75,7 +77,7 @@ export function loadFor(
   head: Head,
   source: ModelSource | undefined,
   options: LoadOptions | undefined,
-  more?: (config: Config, folder: ModelFolder) => Modules | undefined | Promise<Modules | undefined>,
+  more?: (config: Config, folder: ModelFolder) => Added | undefined | Promise<Added | undefined>,
 ): Promise<TextModel> {
   return TextModel.load(source, options, async (folder) => {
     const json = await readJson(folder, "config.json", options?.signal);

@@ -75,6 +75,7 @@ export class TextModel {
       if (!tokenizer) throw new MissingFileError("tokenizer.json", folder.name);
       const model = await loadModel(folder, { ...options, ...added });
       model.tokenizer = tokenizer;
+      model.tokenizer = tokenizer;
       return new TextModel(
         model,
         tokenizer,

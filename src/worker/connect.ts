@@ -1,7 +1,7 @@
 import * as comlink from "comlink";
-import { EngineError, InputError, WorkerError } from "../errors.ts";
+import { EngineError, InputError, throwIfAborted, WorkerError } from "../errors.ts";
 import type { Host, Port, Request } from "./expose.ts";
-import type { Library, RemoteLibrary } from "./remote.ts";
+import type { Library, Remote, RemoteLibrary } from "./remote.ts";
 import { decode, encode, encodeAlone, kindOf, type Parcel, type Side, token } from "./wire.ts";
 
 /** A worker of the web, one of node:worker_threads, or a port to either. */
@@ -43,8 +43,32 @@ function remote(connection: Connection, ref: Ref, path: readonly string[]): obje
       if (key === "then") return path.length ? awaiting(() => ask("get", [])) : undefined;
       return remote(connection, ref, [...path, key]);
     },
-    apply: (_, __, args) => ask("apply", args),
+    apply: (_, __, args) => iterable(ask("apply", args), args),
     construct: (_, args) => ask("construct", args),
+  });
+}
+
+/** An answer that may also be iterated, where it is a generator in the worker: each value is a message there and back. */
+function iterable(answer: Promise<unknown>, args: readonly unknown[]): Promise<unknown> & AsyncIterable<unknown> {
+  return Object.assign(answer, {
+    async *[Symbol.asyncIterator]() {
+      // The worker forgets the signals of a call when it has answered.
+      const { signal } = (args.find((a) => (a as { signal?: unknown } | null)?.signal) ?? {}) as {
+        signal?: AbortSignal;
+      };
+      const there = (await answer) as Remote<AsyncGenerator<unknown>>;
+      try {
+        for (;;) {
+          throwIfAborted(signal);
+          const { done, value } = await there.next();
+          if (done) return;
+          yield value;
+        }
+      } finally {
+        await there.return(undefined);
+        await there.dispose();
+      }
+    },
   });
 }
 

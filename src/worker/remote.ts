@@ -59,9 +59,11 @@ type Call<F> = F extends (...args: never[]) => Promise<infer R>
   ? Sent<R> extends R
     ? F
     : (...args: Arguments<F>) => Awaitable<R>
-  : F extends (...args: infer A) => infer R
-    ? (...args: A) => Awaitable<R>
-    : unknown;
+  : F extends (...args: infer A) => AsyncGenerator<infer T, void, undefined>
+    ? (...args: A) => AsyncIterable<Sent<T>>
+    : F extends (...args: infer A) => infer R
+      ? (...args: A) => Awaitable<R>
+      : unknown;
 type Construct<F> = F extends new (...args: infer A) => infer R ? new (...args: A) => Awaitable<R> : unknown;
 
 /** A method, an object to reach through, or a value to await. */

@@ -9,7 +9,14 @@ interface Tensor {
   dims: number[];
 }
 
-/** The tensors (F32, I32, U8) of a file. */
+/** The number that 16 bits say. */
+function half(bits: number): number {
+  const [exponent, fraction] = [(bits >> 10) & 31, bits & 1023];
+  const size = exponent ? 2 ** (exponent - 25) * (1024 + fraction) : 2 ** -24 * fraction;
+  return bits & 0x8000 ? -size : size;
+}
+
+/** The tensors (F32, F16, I32, U8) of a file. */
 export function safetensors(url: URL): { [name: string]: Tensor } {
   const bytes = readFileSync(url);
   const size = Number(bytes.readBigUInt64LE(0));
@@ -19,7 +26,8 @@ export function safetensors(url: URL): { [name: string]: Tensor } {
     Object.entries<{ dtype: string; shape: number[]; data_offsets: number[] }>(header).map(([name, t]) => {
       const [begin, end] = t.data_offsets.map((o) => bytes.byteOffset + 8 + size + o);
       const own = bytes.buffer.slice(begin, end);
-      const Kind = { F32: Float32Array, I32: Int32Array, U8: Uint8Array }[t.dtype]!;
+      const Kind = { F32: Float32Array, I32: Int32Array, U8: Uint8Array, F16: Uint16Array }[t.dtype]!;
+      if (t.dtype === "F16") return [name, { data: Float32Array.from(new Kind(own), half), dims: t.shape }];
       return [name, { data: new Kind(own), dims: t.shape }];
     }),
   );

@@ -36,7 +36,7 @@ it.each([
         expect(given).toEqual(expected);
       },
     ),
-    { numRuns: 40 },
+    { numRuns: 20 },
   );
   model.dispose();
   draft.dispose();
@@ -51,7 +51,7 @@ it("goes on over windows, sinks and caches as without drafts", async () => {
     ["llama", { window: 40 }],
   ] as const) {
     const model = await fixture(name, { sliding_window: 11 });
-    const options = { max_new_tokens: 500, eos_token_id: [], do_sample: false };
+    const options = { max_new_tokens: 300, eos_token_id: [], do_sample: false };
     const run = async (more: GenerateOptions) => {
       const own = cache && (await model.cache(cache));
       const [ids] = await model.generate({ input_ids: [[5, 6, 7, 8]] }, { ...options, ...more, cache: own });
@@ -96,7 +96,7 @@ it.each([
 ])("sampling with drafts of %s %j draws from the model's own distribution", async (small, change) => {
   const model = await fixture("llama");
   const draft = await fixture(small, change);
-  const [prompt, top_k, temperature, runs] = [[5, 9, 12], 4, 0.4, 1500];
+  const [prompt, top_k, temperature, runs] = [[5, 9, 12], 4, 0.4, 1000];
   const next = async (ids: number[]) => top((await plain(model, ids)).at(-1)!, top_k, temperature);
   // The first token comes without a draft, the others with one.
   const expected = new Map<string, number>();

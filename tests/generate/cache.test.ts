@@ -1,9 +1,16 @@
 import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
-import { EngineError, FormatError, InputError, MemoryLimitError, UnsupportedOptionError } from "../../src/errors.ts";
+import {
+  AbortError,
+  EngineError,
+  FormatError,
+  InputError,
+  MemoryLimitError,
+  UnsupportedOptionError,
+} from "../../src/errors.ts";
 import type { Cache } from "../../src/generate/cache.ts";
 import type { Model } from "../../src/models/model.ts";
-import { bits, fixture, plain, step } from "./models.ts";
+import { bits, fixture, plain, randomLlama, step } from "./models.ts";
 
 const models: { [name: string]: Model } = {};
 const model = async (name: string): Promise<Model> => {
@@ -93,7 +100,64 @@ describe.each(["llama", "gpt2", "gpt-neox", "mistral", "gemma2", "qwen3"])("%s",
   });
 });
 
+it.each(["f32", "q8", "q8-exact", "q4"] as const)(
+  "rows of %s are the same bits, one at a time or all at once",
+  async (dtype) => {
+    for (const deterministic of [false, true]) {
+      const model = await randomLlama(
+        { hidden: 72, heads: 3, kv_heads: 1, vocab: 101, inner: 150 },
+        { dtype, deterministic },
+      );
+      const ids = Array.from({ length: 130 }, (_, i) => (i * i * 7 + 3 * i) % 101);
+      const expected = await plain(model, ids);
+      const cache = await model.cache({ length: ids.length });
+      for (const end of [1, 2, 3, 40, 41, 95, 96, 97, 98, 130])
+        expect(bits((await step(model, [ids.slice(0, end)], [cache]))[0])).toEqual(bits(expected[end - 1]));
+      model.dispose();
+    }
+  },
+);
+
 describe("caches", () => {
+  it("serve beams and several samples, and what follows them", async () => {
+    const m = await model("llama");
+    const cache = await m.cache();
+    const input_ids = [[5, 9, 12]];
+    for (const options of [
+      { num_beams: 3, num_return_sequences: 2 },
+      { do_sample: true, seed: 4, num_return_sequences: 3 },
+      { do_sample: false },
+    ])
+      for (let i = 0; i < 2; i++) {
+        const all = { ...options, max_new_tokens: 9, eos_token_id: [] };
+        expect(await m.generate({ input_ids }, { ...all, cache })).toEqual(await m.generate({ input_ids }, all));
+        expect(bits((await step(m, [[...cache.ids, 8]], [cache]))[0])).toEqual(
+          bits((await plain(m, cache.ids)).at(-1)!),
+        );
+      }
+    cache.dispose();
+  });
+
+  it("hold what was read when a call is aborted", async () => {
+    const m = await model("llama");
+    const cache = await m.cache();
+    const input_ids = [[5, 9, 12]];
+    const options = { max_new_tokens: 300, eos_token_id: [], cache };
+    const abort = new AbortController();
+    let made = 0;
+    const logits_processor = () => {
+      if (++made === 50) abort.abort();
+    };
+    await expect(m.generate({ input_ids }, { ...options, logits_processor, signal: abort.signal })).rejects.toThrow(
+      AbortError,
+    );
+    expect(cache.length).toBeGreaterThan(40);
+    for await (const { id } of m.stream({ input_ids }, options)) if (id >= 0 && ++made > 120) break;
+    expect(cache.length).toBeGreaterThan(60);
+    const { cache: _, ...plainly } = options;
+    expect(await m.generate({ input_ids }, options)).toEqual(await m.generate({ input_ids }, plainly));
+    cache.dispose();
+  });
   it("say what they take before it is taken, and what is given back is used again", async () => {
     const m = await fixture("llama");
     const { memory } = m.session.engine;

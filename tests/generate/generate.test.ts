@@ -100,6 +100,36 @@ describe("sequences", () => {
     ]);
   });
 
+  it("of calls at the same time are what they are one after the other", async () => {
+    const calls = [{ max_new_tokens: 7 }, { max_new_tokens: 9, seed: 1 }, { max_new_tokens: 5, num_beams: 3 }];
+    const alone = [];
+    for (const options of calls) alone.push(await model.generate({ input_ids }, options));
+    expect(await Promise.all(calls.map((options) => model.generate({ input_ids }, options)))).toEqual(alone);
+  });
+
+  it("of drawn beams are as likely as drawing without putting back makes them", async () => {
+    const { data } = (await model.forward({ input_ids }, { outputs: ["logits"] })).logits as Tensor;
+    const e = Array.from(data.slice(-VOCAB), (x) => Math.exp(x / 1.5));
+    const all = e.reduce((a, b) => a + b);
+    const p = e.map((x) => x / all);
+    // Two beams end at once: the better of the first two that are drawn is given.
+    const want = p.map((a, i) =>
+      p.reduce((sum, b, j) => (i !== j && b <= a ? sum + (a * b) / (1 - a) + (a * b) / (1 - b) : sum), 0),
+    );
+    const n = 3000;
+    const seen = new Array<number>(VOCAB).fill(0);
+    const options = { max_new_tokens: 1, num_beams: 2, temperature: 1.5, top_k: 0, do_sample: true };
+    for (let seed = 0; seed < n; seed++) seen[(await model.generate({ input_ids }, { ...options, seed }))[0][4]]++;
+    // Tokens that are rarely seen count together.
+    const often = [...want.keys()].filter((i) => want[i] * n >= 8);
+    const rest = (of: readonly number[]) => of.reduce((a, b) => a + b) - often.reduce((a, i) => a + of[i], 0);
+    const far = often.reduce((sum, i) => sum + (seen[i] - n * want[i]) ** 2 / (n * want[i]), 0);
+    const total = far + (rest(seen) - n * rest(want)) ** 2 / Math.max(1, n * rest(want));
+    // Chi-squared, passed once in a thousand times; these draws are always the same.
+    expect(often.length).toBeGreaterThan(5);
+    expect(total).toBeLessThan(often.length + 3.1 * Math.sqrt(2 * often.length) + 6);
+  });
+
   it("padding on the left changes nothing, with a mask or by pad_token_id", async () => {
     const [plain] = await model.generate({ input_ids }, { max_new_tokens: 6 });
     const left = [0, 0, ...input_ids];

@@ -3,6 +3,7 @@ import { writeSafetensors } from "../../src/format/writeSafetensors.ts";
 import { Decoding, type Keeper } from "../../src/generate/decoding.ts";
 import { type LoadOptions, loadModel, type Model } from "../../src/host/node.ts";
 import { Tensor } from "../../src/tensor.ts";
+import { random } from "../graph/random.ts";
 
 const folder = new URL("../fixtures/models/", import.meta.url);
 
@@ -33,7 +34,7 @@ export function fixture(name: string, change: object = {}, options: LoadOptions 
   const { config, tensors } = read(name);
   const all = { ...config, ...change };
   for (const key of Object.keys(tensors))
-    if (Number(/\blayers\.(\d+)/.exec(key)?.[1]) >= all.num_hidden_layers) delete tensors[key];
+    if (Number(/\b(?:layers|h)\.(\d+)/.exec(key)?.[1]) >= (all.num_hidden_layers ?? all.n_layer)) delete tensors[key];
   return loadModel({ config: all, weights: writeSafetensors(tensors) }, options);
 }
 
@@ -60,3 +61,47 @@ export async function step(
 }
 
 export const bits = (x: Float32Array) => new Uint32Array(x.slice().buffer);
+
+/** A Llama of any size with random weights. */
+export function randomLlama(
+  { hidden = 64, layers = 2, heads = 4, kv_heads = 2, vocab = 96, inner = 2 * hidden },
+  options: LoadOptions = {},
+): Promise<Model> {
+  const next = random(hidden + layers);
+  const tensors: { [name: string]: Tensor } = {};
+  const put = (name: string, rows: number, cols?: number) => {
+    const numbers = (_: unknown) => (cols ? (next() - 0.5) * 4 * cols ** -0.5 : 0.5 + next());
+    tensors[`${name}.weight`] = new Tensor(
+      Float32Array.from({ length: rows * (cols ?? 1) }, numbers),
+      cols ? [rows, cols] : [rows],
+    );
+  };
+  const head_dim = hidden / heads;
+  put("model.embed_tokens", vocab, hidden);
+  for (let i = 0; i < layers; i++) {
+    const at = `model.layers.${i}.`;
+    put(`${at}input_layernorm`, hidden);
+    put(`${at}post_attention_layernorm`, hidden);
+    put(`${at}self_attn.q_proj`, hidden, hidden);
+    put(`${at}self_attn.k_proj`, kv_heads * head_dim, hidden);
+    put(`${at}self_attn.v_proj`, kv_heads * head_dim, hidden);
+    put(`${at}self_attn.o_proj`, hidden, hidden);
+    put(`${at}mlp.gate_proj`, inner, hidden);
+    put(`${at}mlp.up_proj`, inner, hidden);
+    put(`${at}mlp.down_proj`, hidden, inner);
+  }
+  put("model.norm", hidden);
+  put("lm_head", vocab, hidden);
+  const config = {
+    model_type: "llama",
+    architectures: ["LlamaForCausalLM"],
+    hidden_size: hidden,
+    num_hidden_layers: layers,
+    num_attention_heads: heads,
+    num_key_value_heads: kv_heads,
+    intermediate_size: inner,
+    vocab_size: vocab,
+    tie_word_embeddings: false,
+  };
+  return loadModel({ config, weights: writeSafetensors(tensors) }, options);
+}

@@ -60,7 +60,7 @@ describe.each(["mistral", "gemma2", "qwen3"])("%s", (name) => {
           }
           cache.dispose();
         }),
-        { numRuns: 6 },
+        { numRuns: 4 },
       );
       model.dispose();
     },
@@ -134,6 +134,9 @@ describe("a cache with a window", () => {
     ["llama", { num_hidden_layers: 1 }],
     ["gpt-neox", { num_hidden_layers: 1 }],
     ["qwen3", { num_hidden_layers: 1 }],
+    ["gptj", { n_layer: 1 }],
+    ["bloom", { n_layer: 1 }],
+    ["phi", { num_hidden_layers: 1 }],
     ["gemma2", { num_hidden_layers: 1, sliding_window: 200 }],
     ["gemma2", { num_hidden_layers: 1, sliding_window: 6 }],
     ["llama", { num_hidden_layers: 1, rope_parameters: { rope_type: "linear", factor: 3, rope_theta: 1e4 } }],

@@ -4,6 +4,7 @@ import { Activation, Embed, Format, Matmul, Op, Quantized, Record } from "../../
 import { rowBytes } from "../../src/graph/ops.ts";
 import { BASE, Engine } from "../../src/runtime/engine.ts";
 import "../../src/host/node.ts";
+import { unpacked } from "../q4.ts";
 
 /** The two builds as they ship, and the relaxed one with dot products that add. */
 let builds: Engine[] = [];
@@ -45,12 +46,10 @@ function quantized(engine: Engine, w: ArrayLike<number>, n: number, k: number, f
 function read({ memory }: Engine, n: number, k: number, format: Format): Matrix {
   const row = rowBytes(k, format);
   const bytes = memory.u8(W, n * row);
-  const nibble = (at: number, high: boolean) => ((bytes[at] >> (high ? 4 : 0)) & 15) - 8;
   const q = Int32Array.from({ length: n * k }, (_, i) => {
     const [r, c] = [Math.floor(i / k) * row, i % k];
     if (format !== Format.q4) return (bytes[r + c] << 24) >> 24;
-    const p = nibble(r + (c >> 5) * 16 + (c & 15), (c & 16) > 0);
-    return p * nibble(r + whole(k) / 2 + (c >> 4), (c & 8) > 0);
+    return unpacked(bytes, r, c, whole(k));
   });
   const tables = memory.f32(SCALES, padded(n) * 2);
   const pick = (part: number) => Float32Array.from({ length: n }, (_, i) => tables[(i >> 3) * 16 + (i & 7) + part]);

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { loadModel, scaledDotProductAttention, Tensor } from "../../src/host/node.ts";
-import { sharedEngine } from "../../src/runtime/engine.ts";
+import { BASE, sharedEngine } from "../../src/runtime/engine.ts";
 import { random } from "../graph/random.ts";
 import { tinyBert } from "../tiny.ts";
 
@@ -71,7 +71,7 @@ it("nor attention of any shape, masked or not", async () => {
       const mask = masked ? tensor(b, 1, tq, tk) : undefined;
       const runs: number[][] = [];
       for (const byte of POISONS) {
-        memory.u8(4096, memory.bytes - 4096).fill(byte);
+        memory.u8(BASE, memory.bytes - BASE).fill(byte);
         const { out, probs } = await scaledDotProductAttention(q, k, v, { ...o, mask });
         runs.push([...out.data, ...(probs?.data ?? [])]);
       }

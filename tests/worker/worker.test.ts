@@ -139,6 +139,36 @@ describe("a library in a worker", () => {
     await extract.dispose();
   });
 
+  it("streams token by token; leaving the loop, or an abort, ends the stream there", async () => {
+    const decoder = new URL("../fixtures/models/llama", import.meta.url).pathname;
+    const [there, own] = [await library.loadModel(decoder), await here.loadModel(decoder)];
+    const inputs = { input_ids: [5, 8, 30, 17] };
+    const options = { max_new_tokens: 9, eos_token_id: null };
+    const want = [];
+    for await (const token of own.stream(inputs, options)) want.push(token);
+    const got = [];
+    for await (const token of there.stream(inputs, options)) got.push(token);
+    expect(got).toEqual(want);
+    const controller = new AbortController();
+    const few = async (stop: () => boolean) => {
+      const seen = [];
+      for await (const token of there.stream(inputs, { ...options, signal: controller.signal })) {
+        seen.push(token);
+        if (seen.length === 3 && stop()) break;
+      }
+      return seen;
+    };
+    expect(await few(() => true)).toEqual(want.slice(0, 3));
+    const late = few(() => {
+      controller.abort();
+      return false;
+    });
+    await expect(late).rejects.toBeInstanceOf(AbortError);
+    expect(await there.generate(inputs, options)).toEqual(await own.generate(inputs, options));
+    await there.dispose();
+    own.dispose();
+  });
+
   it("aborts what is under way, what waits, and what was aborted before", async () => {
     const extract = await library.pipeline("feature-extraction", model);
     const many = Array.from({ length: 3000 }, (_, i) => `${texts[i % 2]} ${i}`);

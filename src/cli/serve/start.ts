@@ -12,6 +12,8 @@ export interface ServeOptions extends CommonOptions {
   port: number;
   host: string;
   rerank?: string;
+  generate?: string;
+  writers?: number;
   token?: string[];
   cors?: string[];
   index?: string;
@@ -43,7 +45,7 @@ export async function start(o: ServeOptions, loading: LoadOptions, signal: Abort
   const closing = new AbortController();
   const measured = await metrics();
   const name = o.name ?? nameOf(o.model, "default-embedder");
-  const { index, rerank } = o;
+  const { index, rerank, generate } = o;
   const stores = index === undefined ? undefined : await (await import("./durable.ts")).durableStores(index);
 
   const { dtype, deterministic, endpoint, revision, threads } = o;
@@ -64,12 +66,15 @@ export async function start(o: ServeOptions, loading: LoadOptions, signal: Abort
   // What cannot be loaded is not served: nobody should wait for it.
   const embeds = embedder();
   const reranks = rerank === undefined ? undefined : reranker();
-  const loaded = Promise.all([embeds, reranks]);
+  const writes = generate === undefined ? undefined : pipeline("text-generation", generate, loading);
+  const loaded = Promise.all([embeds, reranks, writes]);
   loaded.catch(() => {});
 
   const served = api({
     models: { [name]: () => embeds },
     rerankers: reranks && { [nameOf(rerank, "")]: () => reranks },
+    generators: writes && { [nameOf(generate, "")]: () => writes },
+    writers: o.writers,
     indexes: stores,
     limits: defined({
       bytes: o.maxBody,

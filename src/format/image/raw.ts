@@ -1,12 +1,7 @@
 import { InputError } from "../../errors.ts";
+import type { RawImage } from "../../platform.ts";
 
-/** An image as pixels: rows from top to bottom, `channels` bytes a pixel side by side: gray, gray and alpha, RGB, RGBA. */
-export interface RawImage {
-  readonly data: Uint8Array | Uint8ClampedArray;
-  readonly width: number;
-  readonly height: number;
-  readonly channels: 1 | 2 | 3 | 4;
-}
+export type { RawImage };
 
 /** @throws InputError unless it is an image whose data has as many bytes as it says */
 export function checkImage(image: RawImage, name = "image"): RawImage {

@@ -1,5 +1,5 @@
 import { cos, sin } from "../../numeric.ts";
-import type { RawImage } from "./raw.ts";
+import type { RawImage } from "../../platform.ts";
 
 /** Pillow's filters by the numbers that configs hold. */
 export type Resample = 0 | 1 | 2 | 3 | 4 | 5;
