@@ -16,6 +16,12 @@ export async function architectureOf(
   const { model_type } = config;
   if (!Object.hasOwn(families, model_type))
     throw new UnsupportedModelError(String(brief(model_type)), Object.keys(families).sort());
+  if (config.has("quantization_config"))
+    throw new UnsupportedOptionError(
+      `${config.file}: quantization_config`,
+      brief(config.sub("quantization_config").raw.quant_method),
+      ["weights in F32, F16 or BF16"],
+    );
   const family = families[model_type];
   const architecture = typeof family === "function" ? await family() : family;
   const [name] = config.strings("architectures");
