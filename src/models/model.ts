@@ -168,14 +168,17 @@ function renamed(checkpoint: Checkpoint, rename: (name: string) => string): Chec
 /** What a run of `batch` sequences of `length` tokens needs. */
 export interface Shape {
   batch?: number;
-  length: number;
+  /** Tokens of each; of images the default is what an image of the model's own size has, beside them the longest text. */
+  length?: number;
   /** The run is a step of generation, each sequence with such a cache. */
   cache?: CacheOptions;
 }
 
 /** Of a decoder with an encoder, both sides are of this length. */
-export function dimsOf({ batch = 1, length }: Shape): Dims {
-  for (const [name, n] of Object.entries({ batch, length })) whole(name, n);
+export function dimsOf({ batch = 1, length }: Shape, { dims }: Pick<Architecture, "dims"> = {}, config?: Config): Dims {
+  whole("batch", batch);
+  if (dims && config) return dims(config, batch, length === undefined ? undefined : whole("length", length));
+  length = whole("length", length);
   const [T, B, P] = [batch * length, batch, batch * length * length];
   return { T, B, P, X: P, S: 0, R: 0, "encoder.T": T, "encoder.B": B, "encoder.P": P };
 }
@@ -197,7 +200,7 @@ export class Model {
     readonly config: Config,
     readonly session: Session,
     readonly rules: InputRules,
-    readonly architecture: Pick<Architecture, "layOut" | "prompt"> = {},
+    readonly architecture: Pick<Architecture, "layOut" | "prompt" | "dims"> = {},
     /** generation_config.json, or what the config.json says of generation. */
     readonly generation: Json = {},
   ) {
@@ -266,7 +269,7 @@ export class Model {
 
   /** Exact bytes of a run at this shape, before anything is allocated for it. */
   plan(shape: Shape, outputs: readonly string[] = usual(this.session.layout.outputs, shape)): MemoryPlan {
-    return this.session.layout.plan(outputs, dimsOf(shape), shape.cache);
+    return this.session.layout.plan(outputs, dimsOf(shape, this.architecture, this.config), shape.cache);
   }
 
   #layOut(inputs: ModelInputs): Batch {
@@ -365,5 +368,9 @@ export async function plan(
   const opened = await open(await openModel(source, options), options);
   await opened.close();
   const layout = new Layout(opened.graph.nodes, opened.outputs, BASE, opened.dtype, "dtype" in opened.weights);
-  return layout.plan(outputs ?? usual(opened.outputs, { cache }), dimsOf({ batch, length }), cache);
+  return layout.plan(
+    outputs ?? usual(opened.outputs, { cache }),
+    dimsOf({ batch, length }, opened.architecture, opened.config),
+    cache,
+  );
 }

@@ -65,6 +65,12 @@ export async function architectureOf(config: Config): Promise<{ architecture: Ar
   const { model_type } = config;
   if (!Object.hasOwn(ARCHITECTURES, model_type))
     throw new UnsupportedModelError(String(brief(model_type)), supportedModels());
+  if (config.has("quantization_config"))
+    throw new UnsupportedOptionError(
+      `${config.file}: quantization_config`,
+      brief(config.sub("quantization_config").raw.quant_method),
+      ["weights in F32, F16 or BF16"],
+    );
   const architecture = await ARCHITECTURES[model_type]();
   const [name] = config.strings("architectures");
   const named = name?.endsWith("LMHeadModel") ? "CausalLM" : /For(\w+)$/.exec(name ?? "")?.[1];

@@ -106,8 +106,15 @@ def brief(): return [plain(21, 14), masked(11, [5, None, 2]), masked(11, [-6, No
 
 # ---------------------------------------------------------------- expected
 
+def afresh(model):
+    """Forgets the lengths that were met before: rotations by length stay those of the longest one else."""
+    for m in model.modules():
+        if hasattr(m, "original_inv_freq"): m.inv_freq, m.max_seq_len_cached = m.original_inv_freq, m.original_max_seq_len
+
+
 @torch.no_grad()
 def run(model, inputs, dtype=torch.float32, **options):
+    afresh(model)
     softmax = torch.nn.functional.softmax
     if dtype is torch.float64: torch.nn.functional.softmax = lambda t, dim, dtype=None: softmax(t, dim)   # many ask for it in f32
     try: return model.to(dtype)(**inputs, use_cache=False, **options)
@@ -131,8 +138,9 @@ def outputs(model, inputs, dtype=torch.float32):
 
 
 @torch.no_grad()
-def greedy(model, inputs, more):
-    return model.generate(**inputs, max_new_tokens=more, min_new_tokens=more, do_sample=False)
+def greedy(model, inputs, more, **options):
+    afresh(model)
+    return model.generate(**inputs, max_new_tokens=more, min_new_tokens=more, do_sample=False, **options)
 
 
 def clear(model, inputs, sequences, first, margin=2e-3):
@@ -143,7 +151,11 @@ def clear(model, inputs, sequences, first, margin=2e-3):
         x["attention_mask"] = torch.cat([mask, torch.ones(len(mask), sequences.shape[1] - first, dtype=torch.long)], 1)
         x["position_ids"] = (x["attention_mask"].cumsum(1) - 1).clamp(min=0)
         if model.config.model_type in NO_POSITIONS: del x["position_ids"]
-    logits = run(model, x, torch.float64).logits[:, first - 1:-1]
+    if (getattr(model.config, "rope_parameters", None) or getattr(model.config, "rope_scaling", None) or {}).get("rope_type") in ("dynamic", "longrope"):
+        # Keys stay as they were turned when their sequence was shorter: only the steps themselves can tell.
+        steps = greedy(model, inputs, sequences.shape[1] - first, output_logits=True, return_dict_in_generate=True)
+        logits = torch.stack(steps.logits, 1)
+    else: logits = run(model, x, torch.float64).logits[:, first - 1:-1]
     eos = model.config.eos_token_id
     scale = max(1.0, float(logits.abs().max()))
     for e in [eos] if isinstance(eos, int) else eos or []: logits[..., e] = -math.inf     # min_new_tokens forbids them
@@ -241,6 +253,9 @@ def cases():
     case("llama-llama3", "llama", brief, config=theta(300.0, rope_type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=32))
     case("llama-yarn", "llama", brief, config=theta(300.0, rope_type="yarn", factor=4.0, original_max_position_embeddings=24))
     case("llama-yarn-mscale", "llama", brief, config=theta(300.0, rope_type="yarn", factor=4.0, original_max_position_embeddings=24, beta_fast=8.0, beta_slow=2.0, mscale=1.2, mscale_all_dim=0.7))
+    case("llama-dynamic", "llama", lambda: [plain(9, 24), plain(20), plain(30, 10)], max_position=24, config=theta(300.0, rope_type="dynamic", factor=4.0))
+    long = theta(300.0, rope_type="longrope", short_factor=[1.0, 1.1, 1.2, 1.5, 2.0, 2.5], long_factor=[1.0, 2.0, 3.0, 5.0, 8.0, 12.0])
+    case("phi3-longrope", "phi3", lambda: [plain(9, 24), plain(20), plain(33, 12), masked(12, [-4, None, -1], 10)], size="c", config=long | {"original_max_position_embeddings": 24})
     case("mistral-full", "mistral", brief, config={"sliding_window": None})
     case("gpt2-inner", "gpt2", brief, config={"n_inner": None, "activation_function": "relu"})
     case("gpt_neox-serial", "gpt_neox", brief, config={"use_parallel_residual": False, "attention_bias": False, "hidden_act": "relu"} | theta(100.0, partial_rotary_factor=0.8))
