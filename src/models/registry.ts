@@ -1,12 +1,9 @@
-import { UnsupportedModelError, UnsupportedOptionError } from "../errors.ts";
-import type { Config } from "../format/config.ts";
-import { brief } from "../format/read.ts";
-import type { Architecture, Head } from "./architecture.ts";
+import type { Families } from "./families.ts";
 
 const roberta = async () => (await import("./roberta.ts")).roberta;
 
 /** Model families by `model_type`: each a module of its own, imported when a checkpoint of it is loaded. */
-const ARCHITECTURES: { readonly [model_type: string]: () => Promise<Architecture> } = {
+export const FAMILIES: Families = {
   albert: async () => (await import("./albert.ts")).albert,
   "audio-spectrogram-transformer": async () => (await import("./audioSpectrogram.ts")).audioSpectrogram,
   bart: async () => (await import("./bart.ts")).bart,
@@ -58,29 +55,4 @@ const ARCHITECTURES: { readonly [model_type: string]: () => Promise<Architecture
   "xlm-roberta": roberta,
 };
 
-export const supportedModels = (): string[] => Object.keys(ARCHITECTURES).sort();
-
-/** The family of a config, and the head that `architectures` names. @throws UnsupportedModelError, UnsupportedOptionError */
-export async function architectureOf(config: Config): Promise<{ architecture: Architecture; head?: Head }> {
-  const { model_type } = config;
-  if (!Object.hasOwn(ARCHITECTURES, model_type))
-    throw new UnsupportedModelError(String(brief(model_type)), supportedModels());
-  if (config.has("quantization_config"))
-    throw new UnsupportedOptionError(
-      `${config.file}: quantization_config`,
-      brief(config.sub("quantization_config").raw.quant_method),
-      ["weights in F32, F16 or BF16"],
-    );
-  const architecture = await ARCHITECTURES[model_type]();
-  const [name] = config.strings("architectures");
-  const named = name?.endsWith("LMHeadModel") ? "CausalLM" : /For(\w+)$/.exec(name ?? "")?.[1];
-  // Pre-training is the masked head and one more; ELECTRA's is a discriminator, of which we have the body.
-  const task = named === "PreTraining" ? (model_type === "electra" ? undefined : "MaskedLM") : named;
-  if (task && !Object.hasOwn(architecture.heads, task)) {
-    throw new UnsupportedOptionError(`${config.file}: architectures`, brief(name), [
-      "…Model",
-      ...Object.keys(architecture.heads).map((h) => `…For${h}`),
-    ]);
-  }
-  return { architecture, head: task as Head | undefined };
-}
+export const supportedModels = (): string[] => Object.keys(FAMILIES).sort();

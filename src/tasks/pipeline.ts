@@ -1,4 +1,5 @@
 import type { ModelSource } from "../format/source.ts";
+import { withFamilies } from "../models/load.ts";
 import type { LoadOptions } from "../models/model.ts";
 import { entry } from "../options.ts";
 import type { FeatureExtraction } from "./featureExtraction.ts";
@@ -75,7 +76,7 @@ export async function pipeline<T extends keyof Pipelines>(
   options: LoadOptions = {},
 ): Promise<Pipelines[T]> {
   const load = entry<(typeof TASKS)[T]>(TASKS as never, task, "task");
-  return (await load())(model, options);
+  return (await load())(model, await withFamilies(options));
 }
 
 /**
@@ -84,5 +85,5 @@ export async function pipeline<T extends keyof Pipelines>(
  * @throws InputError if it is packed already, and what loadModel throws
  */
 export async function pack(model: ModelSource, options: LoadOptions = {}): Promise<Uint8Array> {
-  return (await import("./pack.ts")).pack(model, options);
+  return (await import("./pack.ts")).pack(model, await withFamilies(options));
 }
