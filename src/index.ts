@@ -16,6 +16,8 @@ export type { CacheOptions } from "./runtime/kept.ts";
 export type { MemoryPlan, Profiled } from "./runtime/session.ts";
 export type { FeatureExtraction, FeatureExtractionOptions } from "./tasks/featureExtraction.ts";
 export type { Filled, FillMask, FillMaskOptions } from "./tasks/fillMask.ts";
+export type { ImageClassification, ImageClassificationOptions } from "./tasks/imageClassification.ts";
+export type { ImageToText } from "./tasks/imageToText.ts";
 export { type Pipelines, pack, pipeline } from "./tasks/pipeline.ts";
 export type { Answer, QuestionAnswering, QuestionAnsweringOptions } from "./tasks/questionAnswering.ts";
 export type {
@@ -53,4 +55,8 @@ export type {
   ZeroShotClassificationOptions,
   ZeroShotClassified,
 } from "./tasks/zeroShotClassification.ts";
+export type {
+  ZeroShotImageClassification,
+  ZeroShotImageClassificationOptions,
+} from "./tasks/zeroShotImageClassification.ts";
 export { Tensor, type TensorLike } from "./tensor.ts";

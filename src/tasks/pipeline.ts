@@ -4,21 +4,28 @@ import type { LoadOptions } from "../models/model.ts";
 import { entry } from "../options.ts";
 import type { FeatureExtraction } from "./featureExtraction.ts";
 import type { FillMask } from "./fillMask.ts";
+import type { ImageClassification } from "./imageClassification.ts";
+import type { ImageToText } from "./imageToText.ts";
 import type { QuestionAnswering } from "./questionAnswering.ts";
 import type { Recommendation } from "./recommendation.ts";
 import type { SemanticSearch } from "./semanticSearch.ts";
 import type { SentenceSimilarity } from "./sentenceSimilarity.ts";
+import type { AutomaticSpeechRecognition } from "./speechRecognition.ts";
 import type { Summarization, Text2TextGeneration, Translation } from "./text2text.ts";
 import type { TextClassification } from "./textClassification.ts";
 import type { TextGeneration } from "./textGeneration.ts";
 import type { TextRanking } from "./textRanking.ts";
 import type { TokenClassification } from "./tokenClassification.ts";
 import type { ZeroShotClassification } from "./zeroShotClassification.ts";
+import type { ZeroShotImageClassification } from "./zeroShotImageClassification.ts";
 
 /** What `pipeline` gives for each task. */
 export interface Pipelines {
+  "automatic-speech-recognition": AutomaticSpeechRecognition;
   "feature-extraction": FeatureExtraction;
   "fill-mask": FillMask;
+  "image-classification": ImageClassification;
+  "image-to-text": ImageToText;
   "question-answering": QuestionAnswering;
   recommendation: Recommendation;
   "semantic-search": SemanticSearch;
@@ -31,14 +38,18 @@ export interface Pipelines {
   "token-classification": TokenClassification;
   translation: Translation;
   "zero-shot-classification": ZeroShotClassification;
+  "zero-shot-image-classification": ZeroShotImageClassification;
 }
 
 type Load<T> = (source?: ModelSource, options?: LoadOptions) => Promise<T>;
 
 /** Each task is a module of its own, imported when it is asked for. */
 const TASKS: { [T in keyof Pipelines]: () => Promise<Load<Pipelines[T]>> } = {
+  "automatic-speech-recognition": async () => (await import("./speechRecognition.ts")).automaticSpeechRecognition,
   "feature-extraction": async () => (await import("./featureExtraction.ts")).featureExtraction,
   "fill-mask": async () => (await import("./fillMask.ts")).fillMask,
+  "image-classification": async () => (await import("./imageClassification.ts")).imageClassification,
+  "image-to-text": async () => (await import("./imageToText.ts")).imageToText,
   "question-answering": async () => (await import("./questionAnswering.ts")).questionAnswering,
   recommendation: async () => (await import("./recommendation.ts")).recommendation,
   "semantic-search": async () => (await import("./semanticSearch.ts")).semanticSearch,
@@ -51,6 +62,8 @@ const TASKS: { [T in keyof Pipelines]: () => Promise<Load<Pipelines[T]>> } = {
   "token-classification": async () => (await import("./tokenClassification.ts")).tokenClassification,
   translation: async () => (await import("./text2text.ts")).translation,
   "zero-shot-classification": async () => (await import("./zeroShotClassification.ts")).zeroShotClassification,
+  "zero-shot-image-classification": async () =>
+    (await import("./zeroShotImageClassification.ts")).zeroShotImageClassification,
 };
 
 /**
