@@ -199,7 +199,7 @@ export async function loadCache(model: Decoder, bytes: Uint8Array): Promise<Cach
   const { session } = model;
   const own = await session.engine.enqueue(() => fingerprint(session));
   if (metadata.model !== own) fail("was saved with another model, or in another dtype");
-  const cache = await openCache(model, { length: ids.length, window: window || undefined, sinks });
+  const cache = await openCache(model, window ? { window, sinks } : { length: ids.length });
   try {
     await session.engine.enqueue(() => {
       const sequence = cache.take(session, [], ids.length);

@@ -168,7 +168,7 @@ export class Decoding {
     const values = await session.perform([output], dims, inputs, ([v]: Value[], copy) => copy(v), { signal, state });
     this.#begun = true;
     for (const { row, ids } of now) {
-      row.sequence.ids.push(...ids);
+      for (const id of ids) row.sequence.ids.push(id);
       row.past += ids.length;
       row.next = row.next.slice(ids.length);
     }
@@ -186,13 +186,14 @@ export class Decoding {
   }
 
   #truncate(row: Row): void {
+    if (row.past >= row.sequence.length) return;
     const ids = row.sequence.ids.slice(0, row.past);
     const { original = Number.POSITIVE_INFINITY, again } = this.rules.rotations ?? {};
     const long = (length: number) => length > original;
     const turned = again && long(row.sequence.length) !== long(row.past + row.next.length);
     row.past = row.sequence.truncate(turned ? 0 : row.past);
     // A window may have forgotten what is needed: then all of it is read again.
-    if (row.past < ids.length) row.next.unshift(...ids.slice(row.past));
+    row.next = [...ids.slice(row.past), ...row.next];
   }
 
   /** How many of the next `tokens` of a row one run takes. @throws MemoryLimitError */
