@@ -6,8 +6,9 @@ import type { ModelFolder } from "../format/source.ts";
 import { open as openTokenizer } from "../format/tokenizer/prepared.ts";
 import type { Shapes, Value } from "../graph/graph.ts";
 import { MissingFileError, UnsupportedModelError, UnsupportedOptionError } from "../host/node.ts";
+import { architectureOf } from "../models/families.ts";
 import { buildGraph, dimsOf, type Extension, type LoadOptions, usual } from "../models/model.ts";
-import { architectureOf } from "../models/registry.ts";
+import { FAMILIES } from "../models/registry.ts";
 import { platform } from "../platform.ts";
 import { positionsOf } from "../runtime/batch.ts";
 import { BASE } from "../runtime/engine.ts";
@@ -31,7 +32,7 @@ async function layOut(
   dtype: LoadOptions["dtype"],
   packed: boolean,
 ) {
-  const found = await architectureOf(config);
+  const found = await architectureOf(config, FAMILIES);
   const { graph, body, own, outputs } = buildGraph(found, config, shapes, extend);
   const { architecture } = found;
   const rules = architecture.rules(config);

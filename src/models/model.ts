@@ -27,7 +27,7 @@ import { Layout, type MemoryPlan, type Profiled, Session } from "../runtime/sess
 import { isDtype, type WeightDtype } from "../runtime/weights.ts";
 import { Tensor } from "../tensor.ts";
 import type { Architecture } from "./architecture.ts";
-import { architectureOf } from "./registry.ts";
+import { architectureOf, type Families } from "./families.ts";
 
 /** Progress over all files of a load together. */
 export interface Progress {
@@ -40,6 +40,8 @@ export interface Progress {
 export interface LoadOptions extends SourceOptions, EngineOptions {
   signal?: AbortSignal;
   progress_callback?: (progress: Progress) => void;
+  /** The families that there are. `wattention` knows all of them; what is imported from `wattention/core` knows those that it is given. */
+  families?: Families;
   /**
    * How weights are kept: f32 (the default); q8: 8 bits a weight, activations rounded to 7; q8-exact: 8 bits, activations 16; q4: 4.5 bits,
    * activations 7. Matrices of fewer than 32 rows stay f32. docs/decisions/0010 says what each costs.
@@ -80,7 +82,7 @@ const UNUSED =
 /** Reads config and headers and builds the graph: nothing is loaded yet. `extend` may add modules and open their checkpoints. */
 export async function open(
   folder: ModelFolder,
-  { signal, dtype, prefix = "", modules, extend }: LoadOptions & Modules,
+  { signal, dtype, prefix = "", modules, extend, families }: LoadOptions & Modules,
 ): Promise<Opened> {
   const { packed } = folder;
   const checkpoints: Checkpoint[] = [];
@@ -92,7 +94,7 @@ export async function open(
     const json = await readJson(folder, `${prefix}config.json`, signal);
     if (!json) throw new MissingFileError(`${prefix}config.json`, folder.name);
     const config = new Config(json);
-    const found = await architectureOf(config);
+    const found = await architectureOf(config, families);
     const { architecture } = found;
     if (packed && !isDtype(packed.dtype))
       throw new FormatError(packed.file, `is packed in an unknown dtype "${brief(packed.dtype)}"`);

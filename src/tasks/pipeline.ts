@@ -1,23 +1,31 @@
 import type { ModelSource } from "../format/source.ts";
+import { withFamilies } from "../models/load.ts";
 import type { LoadOptions } from "../models/model.ts";
 import { entry } from "../options.ts";
 import type { FeatureExtraction } from "./featureExtraction.ts";
 import type { FillMask } from "./fillMask.ts";
+import type { ImageClassification } from "./imageClassification.ts";
+import type { ImageToText } from "./imageToText.ts";
 import type { QuestionAnswering } from "./questionAnswering.ts";
 import type { Recommendation } from "./recommendation.ts";
 import type { SemanticSearch } from "./semanticSearch.ts";
 import type { SentenceSimilarity } from "./sentenceSimilarity.ts";
+import type { AutomaticSpeechRecognition } from "./speechRecognition.ts";
 import type { Summarization, Text2TextGeneration, Translation } from "./text2text.ts";
 import type { TextClassification } from "./textClassification.ts";
 import type { TextGeneration } from "./textGeneration.ts";
 import type { TextRanking } from "./textRanking.ts";
 import type { TokenClassification } from "./tokenClassification.ts";
 import type { ZeroShotClassification } from "./zeroShotClassification.ts";
+import type { ZeroShotImageClassification } from "./zeroShotImageClassification.ts";
 
 /** What `pipeline` gives for each task. */
 export interface Pipelines {
+  "automatic-speech-recognition": AutomaticSpeechRecognition;
   "feature-extraction": FeatureExtraction;
   "fill-mask": FillMask;
+  "image-classification": ImageClassification;
+  "image-to-text": ImageToText;
   "question-answering": QuestionAnswering;
   recommendation: Recommendation;
   "semantic-search": SemanticSearch;
@@ -30,14 +38,18 @@ export interface Pipelines {
   "token-classification": TokenClassification;
   translation: Translation;
   "zero-shot-classification": ZeroShotClassification;
+  "zero-shot-image-classification": ZeroShotImageClassification;
 }
 
 type Load<T> = (source?: ModelSource, options?: LoadOptions) => Promise<T>;
 
 /** Each task is a module of its own, imported when it is asked for. */
 const TASKS: { [T in keyof Pipelines]: () => Promise<Load<Pipelines[T]>> } = {
+  "automatic-speech-recognition": async () => (await import("./speechRecognition.ts")).automaticSpeechRecognition,
   "feature-extraction": async () => (await import("./featureExtraction.ts")).featureExtraction,
   "fill-mask": async () => (await import("./fillMask.ts")).fillMask,
+  "image-classification": async () => (await import("./imageClassification.ts")).imageClassification,
+  "image-to-text": async () => (await import("./imageToText.ts")).imageToText,
   "question-answering": async () => (await import("./questionAnswering.ts")).questionAnswering,
   recommendation: async () => (await import("./recommendation.ts")).recommendation,
   "semantic-search": async () => (await import("./semanticSearch.ts")).semanticSearch,
@@ -50,6 +62,8 @@ const TASKS: { [T in keyof Pipelines]: () => Promise<Load<Pipelines[T]>> } = {
   "token-classification": async () => (await import("./tokenClassification.ts")).tokenClassification,
   translation: async () => (await import("./text2text.ts")).translation,
   "zero-shot-classification": async () => (await import("./zeroShotClassification.ts")).zeroShotClassification,
+  "zero-shot-image-classification": async () =>
+    (await import("./zeroShotImageClassification.ts")).zeroShotImageClassification,
 };
 
 /**
@@ -62,7 +76,7 @@ export async function pipeline<T extends keyof Pipelines>(
   options: LoadOptions = {},
 ): Promise<Pipelines[T]> {
   const load = entry<(typeof TASKS)[T]>(TASKS as never, task, "task");
-  return (await load())(model, options);
+  return (await load())(model, await withFamilies(options));
 }
 
 /**
@@ -71,5 +85,5 @@ export async function pipeline<T extends keyof Pipelines>(
  * @throws InputError if it is packed already, and what loadModel throws
  */
 export async function pack(model: ModelSource, options: LoadOptions = {}): Promise<Uint8Array> {
-  return (await import("./pack.ts")).pack(model, options);
+  return (await import("./pack.ts")).pack(model, await withFamilies(options));
 }

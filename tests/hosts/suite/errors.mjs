@@ -89,7 +89,7 @@ export const errors = {
     const files = await tiny(c);
     const { loadModel, pipeline, supportedModels } = c.wattention;
     const mamba = loadModel({ ...files, config: { ...files.config, model_type: "mamba" } });
-    await fails(c, mamba, "UnsupportedModelError", { model_type: "mamba", supported: supportedModels() });
+    await fails(c, mamba, "UnsupportedModelError", { model_type: "mamba", supported: await supportedModels() });
     await fails(c, loadModel(files, { dtype: "q3" }), "UnsupportedOptionError", { option: "dtype", value: "q3" });
     await fails(c, pipeline("summarization", files), "UnsupportedOptionError", {
       option: "task",
