@@ -43,27 +43,26 @@ export interface Pipelines {
 
 type Load<T> = (source?: ModelSource, options?: LoadOptions) => Promise<T>;
 
-/** Each task is a module of its own, imported when it is asked for. */
-const TASKS: { [T in keyof Pipelines]: () => Promise<Load<Pipelines[T]>> } = {
-  "automatic-speech-recognition": async () => (await import("./speechRecognition.ts")).automaticSpeechRecognition,
-  "feature-extraction": async () => (await import("./featureExtraction.ts")).featureExtraction,
-  "fill-mask": async () => (await import("./fillMask.ts")).fillMask,
-  "image-classification": async () => (await import("./imageClassification.ts")).imageClassification,
-  "image-to-text": async () => (await import("./imageToText.ts")).imageToText,
-  "question-answering": async () => (await import("./questionAnswering.ts")).questionAnswering,
-  recommendation: async () => (await import("./recommendation.ts")).recommendation,
-  "semantic-search": async () => (await import("./semanticSearch.ts")).semanticSearch,
-  "sentence-similarity": async () => (await import("./sentenceSimilarity.ts")).sentenceSimilarity,
-  summarization: async () => (await import("./text2text.ts")).summarization,
-  "text-classification": async () => (await import("./textClassification.ts")).textClassification,
-  "text-generation": async () => (await import("./textGeneration.ts")).textGeneration,
-  "text-ranking": async () => (await import("./textRanking.ts")).textRanking,
-  "text2text-generation": async () => (await import("./text2text.ts")).text2textGeneration,
-  "token-classification": async () => (await import("./tokenClassification.ts")).tokenClassification,
-  translation: async () => (await import("./text2text.ts")).translation,
-  "zero-shot-classification": async () => (await import("./zeroShotClassification.ts")).zeroShotClassification,
-  "zero-shot-image-classification": async () =>
-    (await import("./zeroShotImageClassification.ts")).zeroShotImageClassification,
+/** Each task is a module of its own, imported when it is asked for: its loader has the task's name in camel case. */
+const TASKS: { readonly [T in keyof Pipelines]: () => Promise<object> } = {
+  "automatic-speech-recognition": async () => await import("./speechRecognition.ts"),
+  "feature-extraction": async () => await import("./featureExtraction.ts"),
+  "fill-mask": async () => await import("./fillMask.ts"),
+  "image-classification": async () => await import("./imageClassification.ts"),
+  "image-to-text": async () => await import("./imageToText.ts"),
+  "question-answering": async () => await import("./questionAnswering.ts"),
+  recommendation: async () => await import("./recommendation.ts"),
+  "semantic-search": async () => await import("./semanticSearch.ts"),
+  "sentence-similarity": async () => await import("./sentenceSimilarity.ts"),
+  summarization: async () => await import("./text2text.ts"),
+  "text-classification": async () => await import("./textClassification.ts"),
+  "text-generation": async () => await import("./textGeneration.ts"),
+  "text-ranking": async () => await import("./textRanking.ts"),
+  "text2text-generation": async () => await import("./text2text.ts"),
+  "token-classification": async () => await import("./tokenClassification.ts"),
+  translation: async () => await import("./text2text.ts"),
+  "zero-shot-classification": async () => await import("./zeroShotClassification.ts"),
+  "zero-shot-image-classification": async () => await import("./zeroShotImageClassification.ts"),
 };
 
 /**
@@ -75,8 +74,9 @@ export async function pipeline<T extends keyof Pipelines>(
   model?: ModelSource,
   options: LoadOptions = {},
 ): Promise<Pipelines[T]> {
-  const load = entry<(typeof TASKS)[T]>(TASKS as never, task, "task");
-  return (await load())(model, await withFamilies(options));
+  const modules = await entry(TASKS, task, "task")();
+  const name = task.replace(/-(.)/g, (_, c: string) => c.toUpperCase());
+  return (modules as { [loader: string]: Load<Pipelines[T]> })[name](model, await withFamilies(options));
 }
 
 /**

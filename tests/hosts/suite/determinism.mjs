@@ -41,6 +41,20 @@ async function forwarded(c, name) {
   return sha256(last_hidden_state.data);
 }
 
+/** Tokens that a decoder makes, and what it thinks of them. */
+async function generated(c) {
+  const model = await c.wattention.loadModel(source(c, "tests/fixtures/models/llama"), { deterministic: true });
+  const input_ids = [5, 8, 30, 17];
+  const made = [
+    await model.generate({ input_ids: [input_ids, [9]] }, { max_new_tokens: 20, num_beams: 4, length_penalty: 0.7 }),
+  ];
+  const warped = { temperature: 1.3, top_k: 30, top_p: 0.95, typical_p: 0.97, eos_token_id: null };
+  for (let seed = 0; seed < 20; seed++)
+    for await (const token of model.stream({ input_ids }, { max_new_tokens: 25, seed, ...warped })) made.push(token);
+  model.dispose();
+  return sha256(JSON.stringify(made));
+}
+
 /** Every row by its name. */
 export const rows = {
   "100 texts f32": (c) => embedded(c, EMBEDDER),
@@ -53,6 +67,7 @@ export const rows = {
   "100 texts, XLM-R (Unigram)": (c) => embedded(c, "tests/fixtures/embedders/xlm-roberta-last"),
   "Nomic-BERT (RoPE)": (c) => forwarded(c, "nomic-bert"),
   "DeBERTa-v2 (log buckets)": (c) => forwarded(c, "deberta-v2"),
+  "500 tokens drawn, beams (Llama)": generated,
   "ids and offsets of 100 texts": async (c) => {
     const extract = await c.wattention.pipeline("feature-extraction", await given(c, EMBEDDER));
     const all = TEXTS.map((text) => extract.tokenizer.encode(text));
