@@ -119,8 +119,8 @@ function execute(lo: i32, hi: i32): void {
       break;
     }
     case Op.rotary_table: {
-      const ldo = word(RotaryTable.ldo);
-      rotary_table(at(Record.out, lo, ldo), at(RotaryTable.positions, lo, 1), word(RotaryTable.inv_freq), n, word(RotaryTable.half), ldo, scalar(RotaryTable.scale));
+      const ldo = word(RotaryTable.ldo), ldf = word(RotaryTable.ldf);
+      rotary_table(at(Record.out, lo, ldo), at(RotaryTable.positions, lo, 1), at(RotaryTable.inv_freq, lo, ldf), n, word(RotaryTable.half), ldo, ldf, scalar(RotaryTable.scale));
       break;
     }
     case Op.rotary: {

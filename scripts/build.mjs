@@ -5,6 +5,7 @@ import { resolve } from "node:path";
 import { deflateRawSync } from "node:zlib";
 import { build as bundle } from "esbuild";
 import { allAtOnce } from "./atOnce.mjs";
+import { late } from "./late.mjs";
 
 const run = (command, ...args) => execFileSync(`node_modules/.bin/${command}`, args, { stdio: "inherit" });
 const only = process.argv[2];
@@ -65,6 +66,12 @@ if (only !== "wasm") {
       "host/deno",
       "host/browser",
       "host/workers",
+      "host/coreNode",
+      "host/coreDeno",
+      "host/coreBrowser",
+      "host/coreWorkers",
+      ...late("models"),
+      ...late("tasks"),
       "view/index",
       "worker/index",
       "server/index",

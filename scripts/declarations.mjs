@@ -2,9 +2,13 @@
 import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { resolve } from "node:path";
 import ts from "typescript";
+import { late } from "./late.mjs";
 
 const { exports } = JSON.parse(readFileSync("package.json", "utf8"));
-const entries = Object.values(exports).flatMap(({ types }) => types ?? []);
+const entries = Object.values(exports).flatMap(({ types }) => {
+  const folder = /^\.\/dist\/(\w+)\/\*/.exec(types ?? "")?.[1];
+  return folder ? late(folder).map((name) => `./dist/${name}.d.ts`) : (types ?? []);
+});
 const { NodeNext } = ts.ModuleKind;
 const program = ts.createProgram(entries, { module: NodeNext, noLib: true, types: [] });
 const reached = new Set(program.getSourceFiles().map(({ fileName }) => resolve(fileName)));

@@ -1,4 +1,6 @@
 export * from "./errors.ts";
+export type { ImageProcessor } from "./format/image/processor.ts";
+export type { ImageSource } from "./format/image/read.ts";
 export type { ModelFiles, ModelSource, SourceOptions } from "./format/source.ts";
 export type { ChatTemplateOptions, Message } from "./format/tokenizer/chat.ts";
 export type { Encoding, Tokenizer } from "./format/tokenizer.ts";
@@ -6,17 +8,19 @@ export type { Cache } from "./generate/cache.ts";
 export type { Token } from "./generate/loop.ts";
 export type { GenerateOptions, LogitsProcessor } from "./generate/options.ts";
 export type { GenerateInputs } from "./generate/prompt.ts";
-export { loadModel, plan } from "./models/load.ts";
+export { loadModel, plan, supportedModels } from "./models/load.ts";
 export type { LoadOptions, Model, ModelOutputs, PlanOptions, Progress } from "./models/model.ts";
-export { supportedModels } from "./models/registry.ts";
 export { type AttentionCallOptions, scaledDotProductAttention } from "./nn/attention.ts";
 export { MultiheadAttention, type MultiheadAttentionOptions, type MultiheadForwardOptions } from "./nn/multihead.ts";
-export type { WasmSource } from "./platform.ts";
+export type { RawImage, WasmSource } from "./platform.ts";
 export type { EngineOptions } from "./runtime/engine.ts";
 export type { CacheOptions } from "./runtime/kept.ts";
 export type { MemoryPlan, Profiled } from "./runtime/session.ts";
 export type { FeatureExtraction, FeatureExtractionOptions } from "./tasks/featureExtraction.ts";
 export type { Filled, FillMask, FillMaskOptions } from "./tasks/fillMask.ts";
+export { loadImageProcessor, readImage } from "./tasks/image.ts";
+export type { ImageClassification, ImageClassificationOptions } from "./tasks/imageClassification.ts";
+export type { ImageToText } from "./tasks/imageToText.ts";
 export { type Pipelines, pack, pipeline } from "./tasks/pipeline.ts";
 export type { Answer, QuestionAnswering, QuestionAnsweringOptions } from "./tasks/questionAnswering.ts";
 export type {
@@ -54,4 +58,8 @@ export type {
   ZeroShotClassificationOptions,
   ZeroShotClassified,
 } from "./tasks/zeroShotClassification.ts";
+export type {
+  ZeroShotImageClassification,
+  ZeroShotImageClassificationOptions,
+} from "./tasks/zeroShotImageClassification.ts";
 export { Tensor, type TensorLike } from "./tensor.ts";

@@ -15,6 +15,12 @@ const entry = async (name: string): Promise<typeof import("../src/index.ts")> =>
   return import(at(`dist/host/${name}.js`));
 };
 const model = "dist/shipped/default-embedder.safetensors";
+const STARS: [folder: string, files: string[]][] = [
+  ["./dist/wasm/", ["simd", "relaxed"]],
+  ["./dist/shipped/", ["default-embedder.safetensors"]],
+  ["./dist/models/", ["bert", "llama"]],
+  ["./dist/tasks/", ["featureExtraction"]],
+];
 const { exports, imports } = JSON.parse(readFileSync(at("package.json"), "utf8"));
 const targets = (value: string | object): string[] =>
   typeof value === "string" ? [value] : Object.values(value).flatMap(targets);
@@ -22,7 +28,7 @@ const targets = (value: string | object): string[] =>
 describe("package.json", () => {
   it("exports and imports files that are there", () => {
     for (const path of [...targets(exports), ...targets(imports)])
-      for (const star of path.startsWith("./dist/wasm/") ? ["simd", "relaxed"] : ["default-embedder.safetensors"])
+      for (const star of STARS.find(([folder]) => path.startsWith(folder))?.[1] ?? [""])
         if (!path.startsWith("./src/")) expect(existsSync(at(path.replace("*", star))), path).toBe(true);
   });
   it("asks for workerd before any host that it also passes for", () => {

@@ -5,14 +5,14 @@ import { pad } from "./rows";
 /**
  * out[r] = scale · cos(angle) for i < half, then scale · sin(angle), angle = positions[r] · inv_freq[i] (arXiv:2104.09864).
  *
- * out [rows, 2 · half], positions i32 [rows], inv_freq f32 [half]. As in PyTorch the position, the angle, the function and the product
+ * out [rows, 2 · half], positions i32 [rows], inv_freq f32 [half], or [rows, half] where its stride ldf is not 0. As in PyTorch the position, the angle, the function and the product
  * with scale are each rounded to f32; the function itself is right to 0.501 ulp for angles below 4e8.
  */
 export function rotary_table(
-  out: usize, positions: usize, inv_freq: usize, rows: i32, half: i32, ldo: i32, scale: f32,
+  out: usize, positions: usize, inv_freq: usize, rows: i32, half: i32, ldo: i32, ldf: i32, scale: f32,
 ): void {
   const width = <usize>half << 2;
-  for (; rows > 0; --rows, out += ldo << 2, positions += 4) {
+  for (; rows > 0; --rows, out += ldo << 2, positions += 4, inv_freq += ldf << 2) {
     const position = <f32>load<i32>(positions);
     for (let at: usize = 0; at < width; at += 4) {
       const angle = <f64>(position * load<f32>(inv_freq + at));

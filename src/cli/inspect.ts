@@ -6,8 +6,9 @@ import type { ModelFolder } from "../format/source.ts";
 import { open as openTokenizer } from "../format/tokenizer/prepared.ts";
 import type { Shapes, Value } from "../graph/graph.ts";
 import { MissingFileError, UnsupportedModelError, UnsupportedOptionError } from "../host/node.ts";
-import { buildGraph, type Extension, type LoadOptions, usual } from "../models/model.ts";
-import { architectureOf } from "../models/registry.ts";
+import { architectureOf } from "../models/families.ts";
+import { buildGraph, dimsOf, type Extension, type LoadOptions, usual } from "../models/model.ts";
+import { FAMILIES } from "../models/registry.ts";
 import { platform } from "../platform.ts";
 import { positionsOf } from "../runtime/batch.ts";
 import { BASE } from "../runtime/engine.ts";
@@ -17,7 +18,7 @@ import { bold, type CommonOptions, command, loading, table, UsageError, whole, w
 
 interface Options extends CommonOptions {
   batch: number;
-  length: number;
+  length?: number;
   outputs?: string[];
 }
 
@@ -31,15 +32,19 @@ async function layOut(
   dtype: LoadOptions["dtype"],
   packed: boolean,
 ) {
-  const found = await architectureOf(config);
+  const found = await architectureOf(config, FAMILIES);
   const { graph, body, own, outputs } = buildGraph(found, config, shapes, extend);
+  const { architecture } = found;
+  const rules = architecture.rules(config);
   const attentions = body.attentions ?? (body.decoder_attentions as Value[] | undefined) ?? [];
   return {
+    architecture,
     shape: {
       layers: attentions.length,
       heads: attentions[0]?.cols,
       hidden_size: body.last_hidden_state.cols,
-      positions: positionsOf(found.architecture.rules(config)),
+      /** Of models that read text. */
+      positions: "input_ids" in rules.sizes ? positionsOf(rules) : undefined,
       outputs: Object.keys(own),
     },
     /** The sentence's vector where a folder says how to make it, else all but what is kept for looking inside. */
@@ -98,7 +103,7 @@ export const inspect = command("inspect", "Say what a model is and what it needs
 ])
   .argument("[model]", "as --model")
   .option("-b, --batch <n>", "plan memory for so many texts", whole(1), 1)
-  .option("-l, --length <n>", "… of so many tokens", whole(1), 128)
+  .option("-l, --length <n>", "… of so many tokens; default: 128, or what the model takes", whole(1))
   .option("-o, --outputs <name...>", "… and for these outputs; default: what the folder is made for")
   .action(async (arg: string | undefined, { model: given, json, ...o }: Options) => {
     if (arg !== undefined && given !== undefined) throw new UsageError("a model and --model: give one of them");
@@ -136,13 +141,14 @@ export const inspect = command("inspect", "Say what a model is and what it needs
       unsupported = error.message;
     }
     const { shape } = model ?? {};
-    const { batch, length, outputs } = o;
-    if (shape && length > shape.positions)
-      throw new UsageError(`--length ${length}: the model has ${shape.positions} positions`);
+    const { batch, outputs } = o;
+    const most = shape?.positions ?? Number.POSITIVE_INFINITY;
+    const length = o.length ?? (model?.architecture.dims ? undefined : Math.min(128, most));
+    if (length && length > most) throw new UsageError(`--length ${length}: the model has ${most} positions`);
     const unknown = shape && outputs?.find((name) => !shape.outputs.includes(name));
     if (unknown) throw new UsageError(`--outputs: no "${unknown}"; the model has ${shape.outputs.join(", ")}`);
-    const dims = { T: batch * length, B: batch, P: batch * length * length, S: 0, R: 0 };
-    const memory = model?.layout.plan(outputs ?? model.usual, dims);
+    const dims = model && dimsOf({ batch, length }, model.architecture, config);
+    const memory = dims && model?.layout.plan(outputs ?? model.usual, dims);
 
     const { json: tokenizer, size, config: about } = await tokenizerOf(folder, read, prefix);
     await folder.close?.();
@@ -181,14 +187,14 @@ export const inspect = command("inspect", "Say what a model is and what it needs
       ["type", [report.model_type, ...report.architectures].join(", ")],
       ["runs", unsupported && `no: ${unsupported}`],
       ["shape", shape && `${shape.layers} layers, ${shape.heads} heads, hidden size ${shape.hidden_size}`],
-      ["positions", shape && (shape.positions < Number.POSITIVE_INFINITY ? number(shape.positions) : "no limit")],
+      ["positions", shape?.positions ? (Number.isFinite(most) ? number(most) : "no limit") : undefined],
       ["modules", steps.join(", ")],
       ["outputs", shape?.outputs.join(", ")],
       ["tokenizer", t && [t.model, t.normalizer, t.pre_tokenizer].filter(Boolean).join(", ")],
       ["", t && `${number(t.vocab_size)} tokens${t.max_length ? `, texts are cut at ${t.max_length}` : ""}`],
       ["packed", packed && `as ${packed.dtype}`],
       ["weights", `${number(report.parameters)} parameters in ${number(report.bytes)} bytes`],
-      ["memory", memory && `${number(memory.total)} bytes for ${batch} × ${length} tokens:`],
+      ["memory", memory && `${number(memory.total)} bytes for ${batch} × ${dims!.T / batch} tokens:`],
       ["", memory && `${number(memory.weights)} weights, ${number(memory.scratch)} scratch, in whole pages`],
     ];
     for (const [name, text] of rows) if (text) await writeLine(`${bold(name.padEnd(10))} ${text}`);

@@ -6,7 +6,7 @@
 import { InputError, InputTooLongError } from "../errors.ts";
 import type { Dims, Value } from "../graph/graph.ts";
 import { platform } from "../platform.ts";
-import { firstPosition, type InputRules, positionsOf } from "../runtime/batch.ts";
+import { firstPosition, frequenciesOf, type InputRules, positionsOf } from "../runtime/batch.ts";
 import type { CacheOptions, SideRows } from "../runtime/kept.ts";
 import type { Range } from "../runtime/ranges.ts";
 import type { Sequence } from "../runtime/sequence.ts";
@@ -56,6 +56,8 @@ export interface Row {
 
 /** Lends a sequence for a decoding and keeps it afterwards (cache.ts). */
 export interface Keeper {
+  /** Tokens that it holds. */
+  readonly length: number;
   take(session: Session, ids: readonly number[], length: number): Sequence;
   give(): void;
 }
@@ -119,9 +121,12 @@ export class Decoding {
             decoding.#own.push(() => sequence.close());
             return sequence;
           };
+          const before = cache?.length ?? 0;
           const sequence = cache ? cache.take(session, reads, length) : open({ length });
           if (cache) decoding.#own.push(() => cache.give());
-          const past = sequence.length;
+          // A prompt is read whole where its keys, or those that were kept, turn as long ones do.
+          const long = Math.max(before, reads.length) > (rules.rotations?.original ?? Number.POSITIVE_INFINITY);
+          const past = long ? 0 : sequence.length;
           decoding.rows.push({ source, copy: 0, ids: [...ids], next: reads.slice(past), past, sequence });
           const free = Array.from({ length: copies - 1 }, () => open(sequence.options));
           decoding.#free.push(free);
@@ -163,7 +168,7 @@ export class Decoding {
     const values = await session.perform([output], dims, inputs, ([v]: Value[], copy) => copy(v), { signal, state });
     this.#begun = true;
     for (const { row, ids } of now) {
-      row.sequence.ids.push(...ids);
+      for (const id of ids) row.sequence.ids.push(id);
       row.past += ids.length;
       row.next = row.next.slice(ids.length);
     }
@@ -181,10 +186,14 @@ export class Decoding {
   }
 
   #truncate(row: Row): void {
+    const { original = Number.POSITIVE_INFINITY, again } = this.rules.rotations ?? {};
+    const long = (length: number) => length > original;
+    const turned = again && long(row.sequence.length) !== long(row.past + row.next.length);
+    if (!turned && row.past >= row.sequence.length) return;
     const ids = row.sequence.ids.slice(0, row.past);
-    row.past = row.sequence.truncate(row.past);
+    row.past = row.sequence.truncate(turned ? 0 : row.past);
     // A window may have forgotten what is needed: then all of it is read again.
-    if (row.past < ids.length) row.next.unshift(...ids.slice(row.past));
+    row.next = [...ids.slice(row.past), ...row.next];
   }
 
   /** How many of the next `tokens` of a row one run takes. @throws MemoryLimitError */
@@ -238,6 +247,7 @@ export class Decoding {
     const input_ids = new Int32Array(T);
     const position_ids = new Int32Array(T);
     const offsets = new Int32Array(B + 1);
+    const lengths = rules.rotations && new Int32Array(T);
     const kept: { [input: string]: Int32Array } = {};
     let t = 0;
     for (const [b, { row, ids }] of parts.entries()) {
@@ -253,11 +263,14 @@ export class Decoding {
       }
       for (const [i, id] of ids.entries()) {
         input_ids[t] = id;
+        // What is read at the beginning turns as transformers' first step does, by the length of all; what follows by its own.
+        if (lengths) lengths[t] = rules.rotations!.again || !position ? position + row.next.length : position + i + 1;
         position_ids[t++] = base + position + i;
       }
       offsets[b + 1] = t;
     }
     const last_rows = offsets.slice(1).map((end) => end - 1);
-    return { dims, inputs: { input_ids, position_ids, offsets, last_rows, ...kept, ...more?.inputs } };
+    const inv_freq = rules.rotations && frequenciesOf(rules.rotations, lengths!);
+    return { dims, inputs: { input_ids, position_ids, inv_freq, offsets, last_rows, ...kept, ...more?.inputs } };
   }
 }

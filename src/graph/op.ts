@@ -263,13 +263,14 @@ export const enum Elementwise {
   kind = 9,
 }
 
-/** out[r] = scale · cos(positions[r] · inv_freq[i]) for i < half, then scale · sin(…), each angle rounded to f32 as PyTorch does. */
+/** ldf 0: one row of inv_freq for all. out[r] = scale · cos(positions[r] · inv_freq[i]) for i < half, then scale · sin(…), each angle rounded to f32 as PyTorch does. */
 export const enum RotaryTable {
   positions = 3,
   inv_freq = 4,
   half = 5,
   ldo = 6,
   scale = 7,
+  ldf = 8,
 }
 
 /** Rotates the first 2 · half floats of each head by the row's table; interleaved: pairs (2i, 2i + 1) instead of (i, i + half). */

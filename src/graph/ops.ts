@@ -264,11 +264,12 @@ export const ops: { readonly [op: number]: OpInfo } = {
     }),
   },
   [Op.rotary_table]: {
-    emit: ({ inputs: i, attrs, cols }, p) => ({
+    emit: ({ inputs: i, attrs, cols, rows }, p) => ({
       [RotaryTable.positions]: p.at(i.positions),
       [RotaryTable.inv_freq]: p.at(i.inv_freq),
       [RotaryTable.half]: attrs.half,
       [RotaryTable.ldo]: pad(cols),
+      [RotaryTable.ldf]: i.inv_freq!.rows === rows ? p.ld(i.inv_freq) : 0,
       [RotaryTable.scale]: bits(attrs.scale),
     }),
   },

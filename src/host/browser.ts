@@ -10,6 +10,12 @@ import { usePlatform } from "../platform.ts";
 import { inlined } from "./inline.ts";
 import { compile, web } from "./web.ts";
 
-usePlatform(web(async (build) => compile(await inlined(build))));
+usePlatform(
+  web(
+    async (build) => compile(await inlined(build)),
+    // Right where this file is served from the package (a CDN, Vite's dev server); in a bundle it counts from the bundle.
+    () => new URL(/* @vite-ignore */ "../shipped/default-embedder.safetensors", import.meta.url),
+  ),
+);
 
 export * from "../index.ts";

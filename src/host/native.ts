@@ -3,7 +3,7 @@
 import { fileURLToPath } from "node:url";
 import type { Build, Platform } from "../platform.ts";
 import { inlined } from "./inline.ts";
-import { nodeFolder } from "./nodeFiles.ts";
+import { fileSystem, nodeFolder } from "./nodeFiles.ts";
 
 /** A build from JavaScript: by zlib, at once, where the streams of the web take 80 ms. */
 export async function unpacked(build: Build): Promise<Uint8Array<ArrayBuffer>> {
@@ -18,3 +18,13 @@ export const native = (bytes: (build: Build) => Promise<Uint8Array<ArrayBuffer>>
   decodeImage: async (file, name) => (await import("./nativeImage.ts")).decodeImage(file, name),
   shippedModel: () => fileURLToPath(new URL("../../dist/shipped/default-embedder.safetensors", entry)),
 });
+
+/** Node and Bun: the file beside the entry, where there is one (no bundler moves it). */
+export const node = (entry: string): Platform =>
+  native(async (build) => {
+    try {
+      return (await fileSystem()).readFileSync(new URL(`../wasm/${build}.wasm`, entry));
+    } catch {
+      return unpacked(build);
+    }
+  }, entry);

@@ -10,6 +10,11 @@ import simd from "#wasm/simd";
 import { usePlatform } from "../platform.ts";
 import { compile, web } from "./web.ts";
 
-usePlatform(web((build) => compile(build === "relaxed" ? relaxed : simd)));
+usePlatform(
+  web(
+    (build) => compile(build === "relaxed" ? relaxed : simd),
+    () => new URL(/* @vite-ignore */ "../shipped/default-embedder.safetensors", import.meta.url),
+  ),
+);
 
 export * from "../index.ts";

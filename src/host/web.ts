@@ -9,7 +9,7 @@ export async function compile(text: string): Promise<WebAssembly.Module> {
   return WebAssembly.compile(await new Response(stream).arrayBuffer());
 }
 
-export const web = (module: Platform["module"]): Platform => ({
+export const web = (module: Platform["module"], shipped: () => URL): Platform => ({
   module,
   pause: () =>
     new Promise((resolve) => {
@@ -23,8 +23,7 @@ export const web = (module: Platform["module"]): Platform => ({
   decodeImage: async (file, name) => (await import("./webImage.ts")).decodeImage(file, name),
   shippedModel() {
     try {
-      // Right where this file is served from the package (a CDN, Vite's dev server); in a bundle it counts from the bundle.
-      return new URL(/* @vite-ignore */ "../shipped/default-embedder.safetensors", import.meta.url);
+      return shipped();
     } catch (cause) {
       throw new InputError("a bundled script does not know where the shipped model is: give its URL", { cause });
     }

@@ -1,7 +1,7 @@
 import type { Config } from "../format/config.ts";
 import type { Generator } from "../generate/loop.ts";
 import type { Outputs } from "../graph/fuse.ts";
-import type { Graph, Value } from "../graph/graph.ts";
+import type { Dims, Graph, Value } from "../graph/graph.ts";
 import type { Batch, InputRules, ModelInputs } from "../runtime/batch.ts";
 
 /** What a checkpoint was trained to do, as the class names in `architectures` say it: BertFor… */
@@ -43,6 +43,8 @@ export interface Architecture {
   readonly causal?: boolean;
   /** Lays out what `forward` takes, where that is not text alone. */
   layOut?(inputs: ModelInputs, config: Config): Batch;
+  /** What `layOut` makes of so many inputs, of `length` tokens or their usual size. */
+  dims?(config: Config, batch: number, length: number | undefined): Dims;
   /** How its generation begins, where that is not with `input_ids` alone. */
   readonly prompt?: Generator["prompt"];
   /** Tensors that checkpoints of this family may hold without use, besides heads and position buffers. */

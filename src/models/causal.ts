@@ -5,7 +5,7 @@ import type { AttentionOptions, Graph, Value } from "../graph/graph.ts";
 import type { Activation } from "../graph/op.ts";
 import { configActivation, layerNorm, linear } from "../nn/blocks.ts";
 import { stack } from "../nn/encoder.ts";
-import { rotaryTable } from "../nn/rope.ts";
+import { rotaryTable, rotationsOf } from "../nn/rope.ts";
 import type { InputRules } from "../runtime/batch.ts";
 import type { Architecture, Body } from "./architecture.ts";
 
@@ -136,16 +136,20 @@ export type LayerType = (typeof LAYER_TYPES)[number];
 /** A decoder that differs from Llama by what `family` says: rotary positions, RMS norms, gated feed-forward. */
 export function llamaLike(family: Family): Architecture {
   const names = { ...NAMES, ...family.names };
+  const ropeOf = (config: Config, type: LayerType, layer: number) =>
+    family.rope ? family.rope(config, type, layer) : config.rope(type);
   const rules = (config: Config): InputRules => {
     const { sizes, ...more } = family.rules?.(config) ?? {};
     const heads = config.int(family.options?.heads ?? OPTIONS.heads);
-    return { heads, sizes: { input_ids: config.int("vocab_size"), ...sizes }, ...more };
+    const rope = ropeOf(config, "full_attention", 0);
+    const rotations = rope && rotationsOf(rope, sizeOfHeads(config, { ...OPTIONS, ...family.options }), config);
+    return { heads, sizes: { input_ids: config.int("vocab_size"), ...sizes }, rotations, ...more };
   };
   return {
     prefix: family.prefix ?? "model",
     causal: true,
     rules,
-    body: (g, config, at) => body(g, config, at, family, names),
+    body: (g, config, at) => body(g, config, at, family, names, ropeOf),
     heads: {
       CausalLM: (g, config, { last_hidden_state: x }, at) =>
         languageHead(g, config, x, at, {
@@ -165,13 +169,19 @@ export function llamaLike(family: Family): Architecture {
   };
 }
 
-function body(g: Graph, config: Config, at: string, family: Family, names: typeof NAMES): Body {
+/** How a layer is rotated, if it is. */
+type RopeOf = (config: Config, type: LayerType, layer: number) => Rope | undefined;
+
+const sizeOfHeads = (config: Config, { hidden_size, heads }: typeof OPTIONS) =>
+  config.int("head_dim", { default: config.int(hidden_size) / config.int(heads) });
+
+function body(g: Graph, config: Config, at: string, family: Family, names: typeof NAMES, ropeOf: RopeOf): Body {
   family.check?.(config);
   const options = { ...OPTIONS, ...family.options };
   const hidden_size = config.int(options.hidden_size);
   const heads = config.int(options.heads);
   const kv_heads = family.kv_heads?.(config) ?? config.int(options.kv_heads, { default: heads });
-  const head_dim = config.int("head_dim", { default: hidden_size / heads });
+  const head_dim = sizeOfHeads(config, options);
   const inner = config.int(options.inner, { default: 4 * hidden_size });
   const eps = config.number(options.eps, { max: 1, default: family.norm === "layer" ? 1e-5 : 1e-6 });
   const kind = configActivation(config, ...(family.activation ?? ["hidden_act", "silu"]));
@@ -198,7 +208,7 @@ function body(g: Graph, config: Config, at: string, family: Family, names: typeo
   const type = (i: number) => given[i] ?? family.layer_type?.(config, i) ?? "full_attention";
   const tables = new Map<string, Value>();
   const turned = (x: Value, i: number, n: number) => {
-    const rope = family.rope ? family.rope(config, type(i), i) : config.rope(type(i));
+    const rope = ropeOf(config, type(i), i);
     if (!rope) return x;
     const table = tables.get(type(i)) ?? rotaryTable(g, rope, head_dim, config);
     tables.set(type(i), table);

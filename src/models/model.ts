@@ -27,7 +27,7 @@ import { Layout, type MemoryPlan, type Profiled, Session } from "../runtime/sess
 import { isDtype, type WeightDtype } from "../runtime/weights.ts";
 import { Tensor } from "../tensor.ts";
 import type { Architecture } from "./architecture.ts";
-import { architectureOf } from "./registry.ts";
+import { architectureOf, type Families } from "./families.ts";
 
 /** Progress over all files of a load together. */
 export interface Progress {
@@ -40,6 +40,8 @@ export interface Progress {
 export interface LoadOptions extends SourceOptions, EngineOptions {
   signal?: AbortSignal;
   progress_callback?: (progress: Progress) => void;
+  /** The families that there are. `wattention` knows all of them; what is imported from `wattention/core` knows those that it is given. */
+  families?: Families;
   /**
    * How weights are kept: f32 (the default); q8: 8 bits a weight, activations rounded to 7; q8-exact: 8 bits, activations 16; q4: 4.5 bits,
    * activations 7. Matrices of fewer than 32 rows stay f32. docs/decisions/0010 says what each costs.
@@ -80,7 +82,7 @@ const UNUSED =
 /** Reads config and headers and builds the graph: nothing is loaded yet. `extend` may add modules and open their checkpoints. */
 export async function open(
   folder: ModelFolder,
-  { signal, dtype, prefix = "", modules, extend }: LoadOptions & Modules,
+  { signal, dtype, prefix = "", modules, extend, families }: LoadOptions & Modules,
 ): Promise<Opened> {
   const { packed } = folder;
   const checkpoints: Checkpoint[] = [];
@@ -92,7 +94,7 @@ export async function open(
     const json = await readJson(folder, `${prefix}config.json`, signal);
     if (!json) throw new MissingFileError(`${prefix}config.json`, folder.name);
     const config = new Config(json);
-    const found = await architectureOf(config);
+    const found = await architectureOf(config, families);
     const { architecture } = found;
     if (packed && !isDtype(packed.dtype))
       throw new FormatError(packed.file, `is packed in an unknown dtype "${brief(packed.dtype)}"`);
@@ -168,14 +170,17 @@ function renamed(checkpoint: Checkpoint, rename: (name: string) => string): Chec
 /** What a run of `batch` sequences of `length` tokens needs. */
 export interface Shape {
   batch?: number;
-  length: number;
+  /** Tokens of each; of images the default is what an image of the model's own size has, beside them the longest text. */
+  length?: number;
   /** The run is a step of generation, each sequence with such a cache. */
   cache?: CacheOptions;
 }
 
 /** Of a decoder with an encoder, both sides are of this length. */
-export function dimsOf({ batch = 1, length }: Shape): Dims {
-  for (const [name, n] of Object.entries({ batch, length })) whole(name, n);
+export function dimsOf({ batch = 1, length }: Shape, { dims }: Pick<Architecture, "dims"> = {}, config?: Config): Dims {
+  whole("batch", batch);
+  if (dims && config) return dims(config, batch, length === undefined ? undefined : whole("length", length));
+  length = whole("length", length);
   const [T, B, P] = [batch * length, batch, batch * length * length];
   return { T, B, P, X: P, S: 0, R: 0, "encoder.T": T, "encoder.B": B, "encoder.P": P };
 }
@@ -197,7 +202,7 @@ export class Model {
     readonly config: Config,
     readonly session: Session,
     readonly rules: InputRules,
-    readonly architecture: Pick<Architecture, "layOut" | "prompt"> = {},
+    readonly architecture: Pick<Architecture, "layOut" | "prompt" | "dims"> = {},
     /** generation_config.json, or what the config.json says of generation. */
     readonly generation: Json = {},
   ) {
@@ -266,7 +271,7 @@ export class Model {
 
   /** Exact bytes of a run at this shape, before anything is allocated for it. */
   plan(shape: Shape, outputs: readonly string[] = usual(this.session.layout.outputs, shape)): MemoryPlan {
-    return this.session.layout.plan(outputs, dimsOf(shape), shape.cache);
+    return this.session.layout.plan(outputs, dimsOf(shape, this.architecture, this.config), shape.cache);
   }
 
   #layOut(inputs: ModelInputs): Batch {
@@ -365,5 +370,9 @@ export async function plan(
   const opened = await open(await openModel(source, options), options);
   await opened.close();
   const layout = new Layout(opened.graph.nodes, opened.outputs, BASE, opened.dtype, "dtype" in opened.weights);
-  return layout.plan(outputs ?? usual(opened.outputs, { cache }), dimsOf({ batch, length }), cache);
+  return layout.plan(
+    outputs ?? usual(opened.outputs, { cache }),
+    dimsOf({ batch, length }, opened.architecture, opened.config),
+    cache,
+  );
 }

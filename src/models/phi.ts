@@ -24,6 +24,11 @@ export const phi = llamaLike({
 export const phi3 = llamaLike({
   bias: { qkv: false, output: false, mlp: false },
   layer_type: (config) => (config.has("sliding_window") ? "sliding_attention" : "full_attention"),
+  /** Its first files call longrope `su` or `yarn`. */
+  rope(config, type) {
+    const rope = config.rope(type);
+    return /^(su|yarn)$/.test(rope.rope_type) ? { ...rope, rope_type: "longrope" } : rope;
+  },
   qkv({ g, heads, kv_heads, head_dim }, at, x) {
     const [q, k] = [heads * head_dim, kv_heads * head_dim];
     const all = linear(g, `${at}qkv_proj`, x, q + 2 * k, false);

@@ -1,12 +1,9 @@
-import { UnsupportedModelError, UnsupportedOptionError } from "../errors.ts";
-import type { Config } from "../format/config.ts";
-import { brief } from "../format/read.ts";
-import type { Architecture, Head } from "./architecture.ts";
+import type { Families } from "./families.ts";
 
 const roberta = async () => (await import("./roberta.ts")).roberta;
 
 /** Model families by `model_type`: each a module of its own, imported when a checkpoint of it is loaded. */
-const ARCHITECTURES: { readonly [model_type: string]: () => Promise<Architecture> } = {
+export const FAMILIES: Families = {
   albert: async () => (await import("./albert.ts")).albert,
   "audio-spectrogram-transformer": async () => (await import("./audioSpectrogram.ts")).audioSpectrogram,
   bart: async () => (await import("./bart.ts")).bart,
@@ -33,13 +30,18 @@ const ARCHITECTURES: { readonly [model_type: string]: () => Promise<Architecture
   gptj: async () => (await import("./gptj.ts")).gptj,
   granite: async () => (await import("./granite.ts")).granite,
   llama: async () => (await import("./llama.ts")).llama,
+  m2m_100: async () => (await import("./bart.ts")).m2m100,
+  marian: async () => (await import("./bart.ts")).marian,
+  mbart: async () => (await import("./bart.ts")).mbart,
   mistral: async () => (await import("./mistral.ts")).mistral,
   mixtral: async () => (await import("./moe.ts")).mixtral,
   modernbert: async () => (await import("./modernbert.ts")).modernbert,
   mpnet: async () => (await import("./mpnet.ts")).mpnet,
+  mt5: async () => (await import("./t5.ts")).mt5,
   nomic_bert: async () => (await import("./nomicBert.ts")).nomicBert,
   olmo2: async () => (await import("./olmo2.ts")).olmo2,
   opt: async () => (await import("./opt.ts")).opt,
+  pegasus: async () => (await import("./bart.ts")).pegasus,
   phi: async () => (await import("./phi.ts")).phi,
   phi3: async () => (await import("./phi.ts")).phi3,
   qwen2: async () => (await import("./qwen.ts")).qwen2,
@@ -54,27 +56,11 @@ const ARCHITECTURES: { readonly [model_type: string]: () => Promise<Architecture
   smollm3: async () => (await import("./smollm3.ts")).smollm3,
   stablelm: async () => (await import("./stablelm.ts")).stablelm,
   starcoder2: async () => (await import("./starcoder2.ts")).starcoder2,
+  t5: async () => (await import("./t5.ts")).t5,
+  "vision-encoder-decoder": async () => (await import("./visionEncoderDecoder.ts")).visionEncoderDecoder,
   vit: async () => (await import("./vit.ts")).vit,
+  whisper: async () => (await import("./whisper.ts")).whisper,
   "xlm-roberta": roberta,
 };
 
-export const supportedModels = (): string[] => Object.keys(ARCHITECTURES).sort();
-
-/** The family of a config, and the head that `architectures` names. @throws UnsupportedModelError, UnsupportedOptionError */
-export async function architectureOf(config: Config): Promise<{ architecture: Architecture; head?: Head }> {
-  const { model_type } = config;
-  if (!Object.hasOwn(ARCHITECTURES, model_type))
-    throw new UnsupportedModelError(String(brief(model_type)), supportedModels());
-  const architecture = await ARCHITECTURES[model_type]();
-  const [name] = config.strings("architectures");
-  const named = name?.endsWith("LMHeadModel") ? "CausalLM" : /For(\w+)$/.exec(name ?? "")?.[1];
-  // Pre-training is the masked head and one more; ELECTRA's is a discriminator, of which we have the body.
-  const task = named === "PreTraining" ? (model_type === "electra" ? undefined : "MaskedLM") : named;
-  if (task && !Object.hasOwn(architecture.heads, task)) {
-    throw new UnsupportedOptionError(`${config.file}: architectures`, brief(name), [
-      "…Model",
-      ...Object.keys(architecture.heads).map((h) => `…For${h}`),
-    ]);
-  }
-  return { architecture, head: task as Head | undefined };
-}
+export const supportedModels = (): string[] => Object.keys(FAMILIES).sort();

@@ -2,8 +2,8 @@ import { InputError } from "../errors.ts";
 import type { Config } from "../format/config.ts";
 import type { Outputs } from "../graph/fuse.ts";
 import type { Graph } from "../graph/graph.ts";
-import { type Batch, type InputRules, layOut } from "../runtime/batch.ts";
-import { layOutImages, type PatchGrid } from "../runtime/images.ts";
+import { type Batch, type InputRules, layOut, positionsOf } from "../runtime/batch.ts";
+import { imageDims, layOutImages, type PatchGrid } from "../runtime/images.ts";
 import { noRows, withSide } from "../runtime/sides.ts";
 import type { Architecture, Body } from "./architecture.ts";
 
@@ -43,6 +43,15 @@ export function twoTowers(prefix: string, towers: Towers): Omit<Architecture, "h
         text.input_ids === undefined ? none : layOut(text, towers.textRules(textOf(config))),
         pixel_values ? images() : none,
       );
+    },
+    dims(config, batch, length) {
+      const images = imageDims(towers.grid(visionOf(config)), batch);
+      if (single(config))
+        return length === undefined ? images : imageDims(towers.grid(visionOf(config)), batch, length);
+      const n = length ?? positionsOf(towers.textRules(textOf(config)));
+      const X = batch * batch;
+      const other = Object.entries({ ...images, X }).map(([axis, size]) => [`${SIDE}.${axis}`, size]);
+      return { T: batch * n, B: batch, P: batch * n * n, S: 0, R: 0, X, ...Object.fromEntries(other) };
     },
     body(g, config, at) {
       if (single(config)) return towers.visionBody(g, visionOf(config), `${at}vision_model.`);

@@ -4,7 +4,7 @@ import { configActivation, firstToken, layerNorm } from "../nn/blocks.ts";
 import { type LayerNames, preNormLayer, stack } from "../nn/encoder.ts";
 import { classifier, dense } from "../nn/heads.ts";
 import { imageGrid, patchEmbeddings } from "../nn/patches.ts";
-import { layOutImages, type PatchGrid } from "../runtime/images.ts";
+import { imageDims, layOutImages, type PatchGrid } from "../runtime/images.ts";
 import type { Architecture, Body } from "./architecture.ts";
 
 /** The names of a layer's parts, which ViT's heirs kept. */
@@ -33,10 +33,11 @@ export const vit: Architecture = {
 };
 
 /** How a model takes inputs that are cut into patches. */
-export function ofImages(grid: (config: Config) => PatchGrid): Pick<Architecture, "rules" | "layOut"> {
+export function ofImages(grid: (config: Config) => PatchGrid): Pick<Architecture, "rules" | "layOut" | "dims"> {
   return {
     rules: (config) => ({ heads: grid(config).heads, sizes: {} }),
     layOut: (inputs, config) => layOutImages(inputs, grid(config)),
+    dims: (config, batch, length) => imageDims(grid(config), batch, length),
   };
 }
 

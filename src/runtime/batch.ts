@@ -53,8 +53,34 @@ export interface InputRules {
   readonly pooled?: (ids: Int32Array) => number;
   /** Masked tokens go even where they come first: no head reads them. */
   readonly drop_first?: boolean;
+  /** How tokens turn, where that depends on how long their sequence is. */
+  readonly rotations?: Rotations;
   /** Heads of an attention, for where the probabilities of each sequence begin. */
   readonly heads: number;
+}
+
+/** Rotations that change with the length of a sequence. */
+export interface Rotations {
+  /** Up to this length they are what they are for all shorter ones. */
+  readonly original: number;
+  /** Tokens that were read when a sequence was no longer than that are read again once it is. */
+  readonly again: boolean;
+  /** Frequencies of heads at a length. */
+  frequencies(length: number): Float32Array;
+}
+
+/** Of each row, [rows, half]: `lengths` are those of their sequences. */
+export function frequenciesOf({ original, frequencies }: Rotations, lengths: ArrayLike<number>): Float32Array {
+  const known = new Map<number, Float32Array>();
+  const all = Array.from(lengths, (n) => {
+    const length = Math.max(n, original);
+    const made = known.get(length) ?? frequencies(length);
+    known.set(length, made);
+    return made;
+  });
+  const out = new Float32Array(all.length * (all[0]?.length ?? 0));
+  for (const [i, row] of all.entries()) out.set(row, i * row.length);
+  return out;
 }
 
 /** The position of a sequence's first token. */
@@ -239,6 +265,15 @@ export function layOut(inputs: Partial<EncoderInputs>, rules: InputRules, prefix
       while (pool_mask && !pool_mask[row] && row + step >= offsets[b] && row + step < offsets[b + 1]) row += step;
       return row;
     });
+  let inv_freq: Float32Array | undefined;
+  if (rules.rotations) {
+    const longest = new Int32Array(rows.length);
+    for (let b = 0; b < B; b++) {
+      const own = position_ids.subarray(offsets[b], offsets[b + 1]);
+      longest.fill(own.reduce((a, v) => Math.max(a, v), 0) + 1, offsets[b], offsets[b + 1]);
+    }
+    inv_freq = frequenciesOf(rules.rotations, longest);
+  }
   const P = lengths.reduce((n, t) => n + t * t, 0);
   return {
     dims: { T: rows.length, B, P, S: 0, R: 0 },
@@ -255,6 +290,7 @@ export function layOut(inputs: Partial<EncoderInputs>, rules: InputRules, prefix
         pick((place) => types?.[place] ?? 0),
       ),
       position_ids,
+      inv_freq,
       offsets,
       tap_offsets,
       first_rows: offsets.subarray(0, B),

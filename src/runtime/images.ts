@@ -1,4 +1,5 @@
 import { InputError, ShapeError, UnsupportedOptionError } from "../errors.ts";
+import type { Dims } from "../graph/graph.ts";
 import type { TensorLike } from "../tensor.ts";
 import type { Batch, ModelInputs } from "./batch.ts";
 
@@ -30,6 +31,12 @@ export const gridOf = ({ patch, stride }: Pick<PatchGrid, "patch" | "stride">, [
 export function positionRows(grid: PatchGrid): number {
   const [rows, columns] = gridOf(grid, grid.image);
   return grid.tokens + rows * columns + 1;
+}
+
+/** Dims of a run over images, of the size that the model was trained with unless they have `length` tokens. */
+export function imageDims(grid: PatchGrid, batch: number, length = positionRows(grid) - 1): Dims {
+  const R = length === positionRows(grid) - 1 ? 1 : length;
+  return { T: batch * length, B: batch, P: batch * length * length, S: 0, R };
 }
 
 /** Weights of PyTorch's bicubic interpolation (align_corners false, A = -0.75) from `from` to `to` numbers: [to][from]. */
@@ -117,7 +124,7 @@ export function layOutImages(inputs: ModelInputs, grid: PatchGrid): Batch {
   const zeros = positionRows(grid) - 1;
   const positions_mix = usual ? new Float32Array(zeros + 1) : interpolation(grid, size);
   return {
-    dims: { T: B * length, B, P: B * length * length, S: 0, R: positions_mix.length / (zeros + 1) },
+    dims: { ...imageDims(grid, B, length), R: positions_mix.length / (zeros + 1) },
     length,
     rows: Int32Array.from({ length: B * length }, (_, i) => i),
     offsets: Int32Array.from({ length: B + 1 }, (_, b) => b * length),

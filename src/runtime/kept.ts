@@ -15,7 +15,7 @@ const SLACK = 2 * PANEL;
 export const SPARE = 32;
 
 export interface CacheOptions {
-  /** Tokens that it has room for; it grows when more come. */
+  /** Tokens that it has room for; it grows when more come. Default: none, or as many as fit into `window`. */
   length?: number;
   /**
    * Most tokens that are kept besides the sinks: older ones are forgotten, some at a time, and memory stays what it is however long the text.
@@ -56,10 +56,13 @@ export const limited = ({ window: own }: Group, { window, sinks = 0 }: CacheOpti
 /** How many tokens of such a window go at once: few, so that nearly all of it is there, but whole blocks of a large one. */
 export const step = (window: number) => Math.min(PANEL, Math.max(1, Math.floor(window / 4)));
 
+/** Tokens that it has room for: with a window, any number. */
+export const lengthOf = ({ length, window }: CacheOptions): number => length ?? (window ? Number.MAX_SAFE_INTEGER : 0);
+
 /** Rows that a sequence takes of a group. */
 export function rowsOf(group: Group, options: CacheOptions): number {
   if (group.side) return 0;
-  const { length = 0, window = 0, sinks = 0 } = options;
+  const { window = 0, sinks = 0, length = lengthOf(options) } = options;
   if (limited(group, options)) return Math.min(length, sinks + window);
   return group.window ? Math.min(length, Math.ceil((group.window - 1) / PANEL) * PANEL + SLACK) : length;
 }

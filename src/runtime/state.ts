@@ -3,7 +3,7 @@ import { type Node, pad } from "../graph/graph.ts";
 import { align } from "../graph/plan.ts";
 import { whole } from "../options.ts";
 import type { Block, Engine } from "./engine.ts";
-import { type CacheOptions, type Group, groupsOf, rowsOf, type SideRows, type Tables } from "./kept.ts";
+import { type CacheOptions, type Group, groupsOf, lengthOf, rowsOf, type SideRows, type Tables } from "./kept.ts";
 import { type Range, Ranges } from "./ranges.ts";
 import { Sequence } from "./sequence.ts";
 import type { Session } from "./session.ts";
@@ -36,8 +36,9 @@ export class State implements Tables {
   }
 
   /** Room for a sequence. @throws MemoryLimitError, UnsupportedOptionError */
-  open({ length = 0, window, sinks = 0 }: CacheOptions): Sequence {
-    whole("length", length, 0);
+  open(options: CacheOptions): Sequence {
+    const { window, sinks = 0 } = options;
+    const length = whole("length", lengthOf(options), 0);
     if (window !== undefined) whole("window", window);
     if (whole("sinks", sinks, 0) && !window) throw new UnsupportedOptionError("sinks", sinks, ["0 without window"]);
     const turns = sinks ? turnsOf(this.session.layout.stateful) : [];

@@ -23,7 +23,7 @@ export function turnsOf({ nodes }: Fused): Turn[] {
       if (!v) continue;
       const fits =
         v.kind === "input"
-          ? v.name !== "position_ids" || node.op === Op.rotary_table
+          ? v.name !== "inv_freq" && (v.name !== "position_ids" || node.op === Op.rotary_table)
           : isOp(v, Op.rotary_table)
             ? node.op === Op.rotary
             : isOp(v, Op.rotary)

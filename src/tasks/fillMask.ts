@@ -2,8 +2,8 @@ import { InputError } from "../errors.ts";
 import type { ModelSource } from "../format/source.ts";
 import type { Value } from "../graph/graph.ts";
 import type { Body } from "../models/architecture.ts";
+import { architectureOf } from "../models/families.ts";
 import type { LoadOptions } from "../models/model.ts";
-import { architectureOf } from "../models/registry.ts";
 import { whole } from "../options.ts";
 import { each, loadFor, strings, topK } from "./scores.ts";
 import { type CallOptions, type Task, task } from "./text.ts";
@@ -35,7 +35,7 @@ const OUTPUT = "mask_probabilities";
 
 export async function fillMask(source?: ModelSource, options?: LoadOptions): Promise<FillMask> {
   const text = await loadFor("fill-mask", "MaskedLM", source, options, async (config) => {
-    const { architecture } = await architectureOf(config);
+    const { architecture } = await architectureOf(config, options?.families);
     return {
       extend(g, outputs, at) {
         const last_hidden_state = g.embed(g.input("pool_first_rows", "B"), outputs.last_hidden_state as Value);

@@ -3,8 +3,8 @@ import { Config } from "../format/config.ts";
 import { readJson } from "../format/read.ts";
 import type { ModelFolder, ModelSource } from "../format/source.ts";
 import type { Head } from "../models/architecture.ts";
+import { architectureOf } from "../models/families.ts";
 import type { LoadOptions, Modules } from "../models/model.ts";
-import { architectureOf } from "../models/registry.ts";
 import { exp } from "../numeric.ts";
 import { whole } from "../options.ts";
 import { TextModel } from "./text.ts";
@@ -83,7 +83,7 @@ export function loadFor(
     const json = await readJson(folder, "config.json", options?.signal);
     if (!json) return {}; // loading says what is missing
     const config = new Config(json);
-    if ((await architectureOf(config)).head !== head)
+    if ((await architectureOf(config, options?.families)).head !== head)
       throw new InputError(
         `${task} needs a checkpoint …For${head}; ${folder.name} is ${config.strings("architectures").join() || config.model_type}`,
       );

@@ -14,7 +14,7 @@ export interface Library {
   loadModel: typeof loadModel;
   plan: typeof plan;
   pack: typeof pack;
-  supportedModels: typeof import("../models/registry.ts").supportedModels;
+  supportedModels: typeof import("../models/load.ts").supportedModels;
   scaledDotProductAttention: typeof scaledDotProductAttention;
   MultiheadAttention: typeof MultiheadAttention;
   VectorIndex: typeof VectorIndex;

@@ -13,10 +13,10 @@ describe("rotary_table", () => {
       const inv_freq = filled(1, half, half, 1), out = matrix(ROWS, ldo), parts = matrix(ROWS, ldo);
       set(inv_freq, 0, 1);
       for (let scale: f32 = 1; scale < 1.3; scale += 0.2) {
-        rotary_table(out, positions, inv_freq, ROWS, half, ldo, scale);
+        rotary_table(out, positions, inv_freq, ROWS, half, ldo, 0, scale);
         let wrong = 0;
         for (let r = 0; r < ROWS; r++) {
-          rotary_table(parts + ((r * ldo) << 2), positions + (r << 2), inv_freq, 1, half, ldo, scale);
+          rotary_table(parts + ((r * ldo) << 2), positions + (r << 2), inv_freq, 1, half, ldo, 0, scale);
           for (let c = 0; c < half; c++) {
             const angle = <f64>(<f32>load<i32>(positions + (r << 2)) * get(inv_freq, c));
             if (get(out, r * ldo + c) != <f32>NativeMath.cos(angle) * scale) wrong++;
@@ -24,6 +24,10 @@ describe("rotary_table", () => {
           }
         }
         expect<i32>(wrong).toBe(0);
+        const own = filled(ROWS, half, half + 3, 1), each = matrix(ROWS, ldo), alone = matrix(ROWS, ldo);
+        rotary_table(each, positions, own, ROWS, half, ldo, half + 3, scale);
+        for (let r = 0; r < ROWS; r++) rotary_table(alone + ((r * ldo) << 2), positions + (r << 2), own + ((r * (half + 3)) << 2), 1, half, ldo, 0, scale);
+        expect<i32>(differences(each, alone, ROWS, 2 * half, ldo, ldo)).toBe(0, "frequencies of each row");
         expect<i32>(differences(out, parts, ROWS, 2 * half, ldo, ldo)).toBe(0, "rows one by one");
         expect<i32>(spoiled(out, ROWS, 2 * half, ldo)).toBe(0, "padding and guards");
       }

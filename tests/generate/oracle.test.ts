@@ -5,8 +5,10 @@ import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import { afterAll, describe, expect, it } from "vitest";
 import { Config } from "../../src/format/config.ts";
+import { Tokenizer } from "../../src/format/tokenizer.ts";
 import { type GenerateOptions, settingsOf } from "../../src/generate/options.ts";
 import { processorsOf } from "../../src/generate/processors.ts";
+import { stops } from "../../src/generate/text.ts";
 import { loadModel, type Model } from "../../src/host/node.ts";
 
 interface Scores {
@@ -20,6 +22,14 @@ interface Scores {
   want: (number | null)[];
 }
 
+interface Stops {
+  tokenizer: string;
+  ids: number[];
+  stop_strings: string[];
+  /** Lengths at which it stops. */
+  want: number[];
+}
+
 interface Search {
   model: string;
   options: GenerateOptions;
@@ -29,9 +39,12 @@ interface Search {
 }
 
 const fixture = (path: string) => new URL(`../fixtures/${path}`, import.meta.url);
-const { scores, searches }: { scores: Scores[]; searches: Search[] } = JSON.parse(
-  gunzipSync(readFileSync(fixture("generation.json.gz"))).toString(),
-);
+const unzipped = (path: string) => JSON.parse(gunzipSync(readFileSync(fixture(path))).toString());
+const {
+  scores,
+  stops: stopping,
+  searches,
+}: { scores: Scores[]; stops: Stops[]; searches: Search[] } = unzipped("generation.json.gz");
 
 describe("scores", () => {
   const name = ({ max_length, ...options }: GenerateOptions) => JSON.stringify(options).slice(0, 100);
@@ -46,6 +59,16 @@ describe("scores", () => {
     for (const [i, v] of c.want.entries())
       if (v !== null) expect(Math.abs(got[i] - v)).toBeLessThanOrEqual(2e-5 * Math.max(1, Math.abs(v)));
   });
+});
+
+it.each(["bpe-gpt2", "bpe-llama2"])("stop strings, %s", async (name) => {
+  const { tokenizer: json, config } = unzipped(`tokenizers/${name}.json.gz`);
+  const tokenizer = await Tokenizer.load(json, config);
+  for (const { ids, stop_strings, want } of stopping.filter((c) => c.tokenizer === name)) {
+    const settings = settingsOf({ stop_strings, tokenizer }, {}, new Config({}));
+    const got = ids.map((_, i) => i + 1).filter((n) => n > 1 && stops(settings, ids.slice(0, n)));
+    expect(got, JSON.stringify(stop_strings)).toEqual(want);
+  }
 });
 
 describe("searches", () => {

@@ -23,9 +23,12 @@ function sourcesOf(code: string, map: string): string[] {
 }
 
 /** As `esbuild --bundle --format=esm` does it: one file, what comes late included. */
-async function byEsbuild(what: string, from = "./dist/host/browser.js"): Promise<string[]> {
+const byEsbuild = (what: string, from = "./dist/host/browser.js") =>
+  bundled(`import { ${what} } from "${from}"; console.log(${what});`);
+
+async function bundled(contents: string): Promise<string[]> {
   const { outputFiles } = await build({
-    stdin: { contents: `import { ${what} } from "${from}"; console.log(${what});`, resolveDir: at(".") },
+    stdin: { contents, resolveDir: at(".") },
     bundle: true,
     write: false,
     format: "esm",
@@ -83,6 +86,25 @@ it.skipIf(!process.env.CI && !existsSync(rollupPath))("nor by Rollup (in tests/h
   const sources = await byRollup("MultiheadAttention");
   expect(sources).toContain("src/nn/multihead.ts");
   expect(sources.filter((path) => LATE.test(path))).toEqual([]);
+});
+
+it("an entry of one task and one family holds no other family, and no list of them", async () => {
+  const contents = [
+    'import { loadModel } from "./dist/host/coreBrowser.js";',
+    'import { bert } from "./dist/models/bert.js";',
+    'import { featureExtraction } from "./dist/tasks/featureExtraction.js";',
+    "console.log(loadModel, featureExtraction(location.href, { families: { bert } }));",
+  ].join("\n");
+  const sources = await bundled(contents);
+  expect(sources).toContain("src/tasks/featureExtraction.ts");
+  expect(sources.filter((path) => path.startsWith("src/models/"))).toEqual([
+    "src/models/bert.ts",
+    "src/models/families.ts",
+    "src/models/model.ts",
+  ]);
+  expect(
+    sources.filter((path) => /^src\/tasks\/(pipeline|[a-z]+(Classification|Answering|Mask|Ranking))/.test(path)),
+  ).toEqual([]);
 });
 
 it("the page's side of wattention/worker brings nothing of models, kernels or the module", async () => {

@@ -3,11 +3,22 @@ import { fileURLToPath } from "node:url";
 import { gunzipSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import { BLOCKS } from "../../src/format/gguf/blocks.ts";
+import { Metadata } from "../../src/format/gguf/config.ts";
+import { readGgufHeader, type Value } from "../../src/format/gguf/header.ts";
+import { ggufTokenizer } from "../../src/format/gguf/tokenizer.ts";
 import { openModel } from "../../src/format/open.ts";
-import { readJson } from "../../src/format/read.ts";
+import { byteReader, readJson } from "../../src/format/read.ts";
 import type { ModelSource } from "../../src/format/source.ts";
 import { Tokenizer } from "../../src/format/tokenizer.ts";
-import { FormatError, loadModel, pack, plan, type Tensor, UnsupportedOptionError } from "../../src/host/node.ts";
+import {
+  FormatError,
+  loadModel,
+  pack,
+  pipeline,
+  plan,
+  type Tensor,
+  UnsupportedOptionError,
+} from "../../src/host/node.ts";
 import { distance, safetensors } from "../conformance/compare.ts";
 
 const root = new URL("../fixtures/gguf/", import.meta.url);
@@ -128,6 +139,42 @@ describe("tokenizers out of metadata", () => {
           wanted[i],
         );
       });
+  });
+
+  /** The tokenizer of a file whose metadata say something else. */
+  const changed = async (name: string, change: { [key: string]: Value }) => {
+    const { header } = await readGgufHeader(byteReader(bytesOf(name)), name, new Uint8Array(0));
+    const { tokenizer, config } = ggufTokenizer(
+      new Metadata(name, new Map([...header.metadata, ...Object.entries(change)])),
+    )!;
+    return Tokenizer.load(tokenizer, config);
+  };
+  const some = texts.filter((_, i) => i % 6 === 0);
+  const json = (name: string) => JSON.parse(readFileSync(new URL(name, root), "utf8"));
+  it.each(Object.entries<number[][]>(json("splittings.json")))("splits words as %s", async (pre, wanted) => {
+    const tokenizer = await changed("llama3", { "tokenizer.ggml.pre": pre });
+    for (const [i, text] of some.entries())
+      expect(tokenizer.encode(text, { add_special_tokens: false }).input_ids, JSON.stringify(text)).toEqual(wanted[i]);
+  });
+
+  it("merges as Gemma does", async () => {
+    const tokenizer = await changed("llama", { "general.architecture": "gemma" });
+    const wanted: number[][] = json("gemma.json");
+    // transformers' class adds tokens of its own to the file's 700.
+    const own = [...some.entries()].filter(([i]) => wanted[i].every((id) => id < 700));
+    expect(own.length).toBeGreaterThan(30);
+    for (const [i, text] of own)
+      expect(tokenizer.encode(text, { add_special_tokens: false }).input_ids, JSON.stringify(text)).toEqual(wanted[i]);
+  });
+
+  it("serves text-generation", async () => {
+    const generate = await pipeline("text-generation", pathOf("llama"));
+    const [made] = (await generate("the cat", { max_new_tokens: 5 })) as { generated_text: string }[];
+    expect(made.generated_text.startsWith("the cat")).toBe(true);
+    const again = await pipeline("text-generation", bytesOf("llama"));
+    expect(await again("the cat", { max_new_tokens: 5 })).toEqual([made]);
+    generate.dispose();
+    again.dispose();
   });
 
   it("begins with bos where the file or its kind says so", async () => {

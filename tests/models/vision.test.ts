@@ -1,7 +1,8 @@
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
 import { afterAll, describe, expect, it } from "vitest";
-import { InputError, loadModel, type Model, ShapeError, type Tensor } from "../../src/host/node.ts";
+import { InputError, loadModel, type Model, plan, ShapeError, type Tensor } from "../../src/host/node.ts";
+import type { ModelInputs } from "../../src/runtime/batch.ts";
 
 const folder = (name: string) => fileURLToPath(new URL(`../fixtures/models/${name}/`, import.meta.url));
 const models = new Map<string, Promise<Model>>();
@@ -51,6 +52,24 @@ describe.each(["clip", "siglip"])("%s", (name) => {
     await expect(model.forward({})).rejects.toThrow(InputError);
     await expect(model.forward({ pixel_values: noise(2, [1, 3, 25, 24]) })).rejects.toThrow(ShapeError);
     expect((await model.forward({ input_ids })).text_embeds).toBeDefined();
+  });
+});
+
+describe("plans of images", () => {
+  it.each(["vit", "dinov2", "clip", "siglip", "ast"])("%s: exactly what a run takes", async (name) => {
+    const model = await loadModel(folder(name));
+    const grown = await plan(folder(name), { batch: 9 });
+    const { config } = model;
+    const image = config.raw.vision_config ? config.sub("vision_config") : config;
+    const inputs =
+      name === "ast"
+        ? { input_values: noise(1, [9, image.int("max_length"), image.int("num_mel_bins")]) }
+        : { pixel_values: noise(1, [9, 3, image.int("image_size"), image.int("image_size")]) };
+    const texts = config.raw.text_config && Array.from({ length: 9 }, () => new Array(12).fill(5));
+    await model.forward({ ...inputs, ...(texts && { input_ids: texts }) } as ModelInputs);
+    expect(model.plan({ batch: 9 })).toEqual(grown);
+    expect(model.session.engine.memory.bytes).toBe(grown.total);
+    model.dispose();
   });
 });
 

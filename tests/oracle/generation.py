@@ -2,11 +2,11 @@
 
     python tests/oracle/generation.py      writes tests/fixtures/generation.json.gz
 
-`scores`: options, the tokens so far, random scores, and what the list that `_get_logits_processor` makes of those options gives, so that
+`stops`: where its StopStringCriteria stops. `scores`: options, the tokens so far, random scores, and what the list that `_get_logits_processor` makes of those options gives, so that
 the order is transformers' own. `searches`: options and inputs, and what `generate` returns; each is also run in f64, and left out where
 that gives other tokens, since it would test rounding. OpenAI's two penalties are a formula of their documentation, written out below.
 """
-import copy, gzip, json, math, os, random, torch, transformers
+import copy, gzip, json, math, os, random, tokenizers, torch, transformers
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM, GenerationConfig
 
 transformers.logging.set_verbosity_error()
@@ -103,6 +103,28 @@ def score_cases():
     return out
 
 
+# ---------------------------------------------------------------- stop strings
+
+def stop_cases():
+    """Where StopStringCriteria stops in texts that some tokenizers cut; ASCII, since it takes each part of a character for a character."""
+    r, out = random.Random(14), []
+    text = "Once upon a time, there was a little girl named Lily. She said: \"No, not that one!\" and they stopped, stood still and went to the store."
+    for name in ("bpe-gpt2", "bpe-llama2"):
+        with gzip.open(os.path.join(HERE, f"../fixtures/tokenizers/{name}.json.gz")) as f: own = json.load(f)["tokenizer"]
+        tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizers.Tokenizer.from_str(json.dumps(own)))
+        ids = tokenizer.encode(text, add_special_tokens=False)
+        for _ in range(40):
+            stops = []
+            for _ in range(r.choice((1, 1, 3))):
+                at = r.randrange(len(text) - 9)
+                stops.append(text[at:at + r.choice((1, 2, 3, 5, 9))])
+            if r.random() < 0.3: stops.append("nowhere")
+            criteria = transformers.StopStringCriteria(tokenizer, stops)
+            where = [i for i in range(2, len(ids) + 1) if bool(criteria(torch.tensor([ids[:i]]), None)[0])]
+            out.append({"tokenizer": name, "ids": ids, "stop_strings": stops, "want": where})
+    return out
+
+
 # ---------------------------------------------------------------- searches
 
 def search_cases():
@@ -149,7 +171,7 @@ def search_cases():
 
 
 def main():
-    cases = {"scores": score_cases(), "searches": search_cases()}
+    cases = {"scores": score_cases(), "stops": stop_cases(), "searches": search_cases()}
     path = os.path.join(HERE, "../fixtures/generation.json.gz")
     with open(path, "wb") as f: f.write(gzip.compress(json.dumps(cases, separators=(",", ":")).encode(), mtime=0))
     print({k: len(v) for k, v in cases.items()}, os.path.getsize(path) // 1024, "KB")

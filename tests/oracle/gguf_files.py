@@ -3,6 +3,8 @@
     python tests/oracle/gguf_files.py [FOLDER]          default tests/fixtures/gguf
     python4 tests/oracle/gguf_files.py --spm [FOLDER]   under transformers 4: what the SentencePiece tokenizer gives (5 has another prefix space)
 
+    python tests/oracle/gguf_files.py --tokens    splittings.json and gemma.json alone
+
 blocks.safetensors: random blocks of each type (NAME, bytes) and what gguf's own dequantisation makes of them (NAME.f32).
 A folder has model.gguf and expected.safetensors (in.I.NAME, out.I.NAME) of the transformers model that has the file's dequantised
 weights; where transformers loads the file itself, that must give the same numbers. tokens.json has ids of texts.
@@ -199,11 +201,36 @@ def tokens(where):
     json.dump([t.encode(text, add_special_tokens=False) for text in texts()], open(os.path.join(where, "tokens.json"), "w"), separators=(",", ":"))
 
 
-args = [a for a in sys.argv[1:] if a != "--spm"]
+PRES = ["llama-bpe", "qwen2", "gpt-4o", "tekken", "gpt-2"]
+
+
+def splittings():
+    """Ids of the texts where the llama3 file's tokenizer names another splitting (transformers knows no normaliser of Qwen's: ids of texts in NFC)."""
+    import unicodedata
+    from transformers.integrations.gguf.gguf_tokenizer_mapping import convert_gguf_tokenizer, get_gguf_tokenizer
+    arch, t, _ = get_gguf_tokenizer(os.path.join(folder, "llama3/model.gguf"))
+    nfc = lambda pre, s: unicodedata.normalize("NFC", s) if pre == "qwen2" else s
+    out = {pre: [convert_gguf_tokenizer(arch, t | {"pre_tokenizer_type": pre})[0].encode(nfc(pre, s), add_special_tokens=False).ids for s in texts()[::2]] for pre in PRES}
+    json.dump(out, open(os.path.join(folder, "splittings.json"), "w"), separators=(",", ":"))
+
+
+def gemma():
+    """The llama file's tokens as a Gemma's: other merges, no prefix space."""
+    from transformers.integrations.gguf.gguf_tokenizer_mapping import convert_gguf_tokenizer, get_gguf_tokenizer
+    _, t, _ = get_gguf_tokenizer(os.path.join(folder, "llama/model.gguf"))
+    k = convert_gguf_tokenizer("gemma", t)[0]
+    json.dump([k.encode(s, add_special_tokens=False).ids for s in texts()[::2]], open(os.path.join(folder, "gemma.json"), "w"), separators=(",", ":"))
+
+
+args = [a for a in sys.argv[1:] if a not in ("--spm", "--tokens")]
 folder = args[0] if args else f"{ROOT}/fixtures/gguf"
 os.makedirs(folder, exist_ok=True)
 if "--spm" in sys.argv:
     tokens(os.path.join(folder, "llama"))
+    sys.exit()
+if "--tokens" in sys.argv:
+    splittings()
+    gemma()
     sys.exit()
 write_blocks(folder)
 BLOCK32 = ["Q4_0", "Q8_0", "Q5_1", "Q4_1", "Q5_0", "F16", "BF16"]
@@ -221,3 +248,5 @@ linear = {"full_attention": {"rope_type": "linear", "rope_theta": 1e6, "factor":
 case(folder, "gemma3", "gemma3_text", BLOCK32[3:], layers=6, inner=32, sliding_window=8, query_pre_attn_scalar=8, itself=False, rope_parameters=linear)
 case(folder, "phi3", "phi3", BLOCK32, kv=4, tie_word_embeddings=False, itself=False, sliding_window=9)
 case(folder, "gpt2", "gpt2", ["Q4_0", "Q8_0", "Q5_1", "F16"], "bpe-gpt2", "gpt-2", itself=False)
+splittings()
+gemma()

@@ -89,11 +89,11 @@ export const errors = {
     const files = await tiny(c);
     const { loadModel, pipeline, supportedModels } = c.wattention;
     const mamba = loadModel({ ...files, config: { ...files.config, model_type: "mamba" } });
-    await fails(c, mamba, "UnsupportedModelError", { model_type: "mamba", supported: supportedModels() });
+    await fails(c, mamba, "UnsupportedModelError", { model_type: "mamba", supported: await supportedModels() });
     await fails(c, loadModel(files, { dtype: "q3" }), "UnsupportedOptionError", { option: "dtype", value: "q3" });
-    await fails(c, pipeline("summarization", files), "UnsupportedOptionError", {
+    await fails(c, pipeline("depth-estimation", files), "UnsupportedOptionError", {
       option: "task",
-      value: "summarization",
+      value: "depth-estimation",
     });
     await fails(c, loadModel(files, { memory_limit: -1 }), "UnsupportedOptionError", { option: "memory_limit" });
   },

@@ -98,7 +98,7 @@ export async function models(source: ModelSource, bytes: Uint8Array, signal: Abo
   is<number>()((await plan(source, { length: 128 })).total);
   is<number>()(model.plan({ batch: 2, length: 128 }).total);
   is<Uint8Array>()(await pack(source, { dtype: "q4" }));
-  is<string[]>()(supportedModels());
+  is<Promise<string[]>>()(supportedModels());
   await loadModel(bytes);
   await loadModel({ config: {}, weights: bytes, tokenizer: "{}", "1_Pooling/config.json": {} });
   await loadModel(new URL("https://example.org/model.safetensors"), { headers: { authorization: "Bearer x" } });
