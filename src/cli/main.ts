@@ -48,6 +48,10 @@ for (const c of [
 ])
   program.addCommand(common(c).copyInheritedSettings(program));
 
+/** Options of the command line by the names that the library has for them. */
+const ASKED =
+  /^(prompt_name|normalize|dtype|regex|json_schema.*|src_lang|tgt_lang|language|task|seed|t(emperature|op_[kp])|min_p)$/;
+
 // A second Ctrl-C ends the process at once.
 process.once("SIGINT", () => interrupt.abort());
 for (const stream of [process.stdout, process.stderr])
@@ -67,10 +71,6 @@ try {
   process.exitCode = code;
   if (code && !(error instanceof CommanderError)) console.error(`wattention: ${message(error)}`);
 }
-
-/** Options of the command line by the names that the library has for them. */
-const ASKED =
-  /^(prompt_name|normalize|dtype|regex|json_schema.*|src_lang|tgt_lang|language|task|seed|t(emperature|op_[kp])|min_p)$/;
 
 function exitCode(error: unknown): number {
   if (signal.aborted) return 130;
