@@ -41,29 +41,11 @@ export interface Pipelines {
   "zero-shot-image-classification": ZeroShotImageClassification;
 }
 
-type Load<T> = (source?: ModelSource, options?: LoadOptions) => Promise<T>;
-
-/** Each task is a module of its own, imported when it is asked for. */
-const TASKS: { [T in keyof Pipelines]: () => Promise<Load<Pipelines[T]>> } = {
-  "automatic-speech-recognition": async () => (await import("./speechRecognition.ts")).automaticSpeechRecognition,
-  "feature-extraction": async () => (await import("./featureExtraction.ts")).featureExtraction,
-  "fill-mask": async () => (await import("./fillMask.ts")).fillMask,
-  "image-classification": async () => (await import("./imageClassification.ts")).imageClassification,
-  "image-to-text": async () => (await import("./imageToText.ts")).imageToText,
-  "question-answering": async () => (await import("./questionAnswering.ts")).questionAnswering,
-  recommendation: async () => (await import("./recommendation.ts")).recommendation,
-  "semantic-search": async () => (await import("./semanticSearch.ts")).semanticSearch,
-  "sentence-similarity": async () => (await import("./sentenceSimilarity.ts")).sentenceSimilarity,
-  summarization: async () => (await import("./text2text.ts")).summarization,
-  "text-classification": async () => (await import("./textClassification.ts")).textClassification,
-  "text-generation": async () => (await import("./textGeneration.ts")).textGeneration,
-  "text-ranking": async () => (await import("./textRanking.ts")).textRanking,
-  "text2text-generation": async () => (await import("./text2text.ts")).text2textGeneration,
-  "token-classification": async () => (await import("./tokenClassification.ts")).tokenClassification,
-  translation: async () => (await import("./text2text.ts")).translation,
-  "zero-shot-classification": async () => (await import("./zeroShotClassification.ts")).zeroShotClassification,
-  "zero-shot-image-classification": async () =>
-    (await import("./zeroShotImageClassification.ts")).zeroShotImageClassification,
+/** What imports each of them, when it is asked for. */
+export type Tasks = {
+  readonly [T in keyof Pipelines]: () => Promise<
+    (source?: ModelSource, options?: LoadOptions) => Promise<Pipelines[T]>
+  >;
 };
 
 /**
@@ -75,7 +57,8 @@ export async function pipeline<T extends keyof Pipelines>(
   model?: ModelSource,
   options: LoadOptions = {},
 ): Promise<Pipelines[T]> {
-  const load = entry<(typeof TASKS)[T]>(TASKS as never, task, "task");
+  const { TASKS } = await import("./registry.ts");
+  const load = entry<Tasks[T]>(TASKS as never, task, "task");
   return (await load())(model, await withFamilies(options));
 }
 
