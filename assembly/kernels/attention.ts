@@ -1,7 +1,7 @@
 import { Attention, AttentionScratch, Record } from "../../src/graph/op";
 import { TILE_ROWS } from "../lanes";
 import {
-  k_end, KEYS, LANES, least_of, left_of, LOG2E, LOWEST, MAXIMUM, most_of, NEXT, number, PACKED, POSITIONS, QUERIES, RESCALE, right_of, ROW, row_of,
+  k_end, KEYS, LANES, least_of, left_of, LOWEST, MAXIMUM, most_of, NEXT, number, PACKED, POSITIONS, QUERIES, RESCALE, right_of, ROW, row_of,
   SCORES, SPAN, SUM, TERMS, word,
 } from "./attention_layout";
 import { pack_values, score, values } from "./attention_products";
@@ -17,8 +17,8 @@ import { transpose, transpose_back } from "./transpose";
  * Tiled as in FlashAttention (arXiv:2205.14135) with an online softmax (arXiv:1805.02867): memory does not grow with length.
  * Queries lie in lanes up to the probabilities, so nothing is summed across lanes, and every lane is on its own: a row's bits
  * depend on its own sequence alone, however rows are cut into ranges. Key blocks lie at fixed places of the sequence; keys that a
- * query does not see change no bit of it. A query that sees no key gives zeros, in out as in the tap. A mask of the least float or below
- * -2.3e38 counts as one such value, so that a row of them weighs all keys alike.
+ * query does not see change no bit of it. A query that sees no key gives zeros, in out as in the tap. A mask of the least float swallows the
+ * scores and stays finite, so that a row of them weighs all keys alike.
  *
  * args: the op's record. Aliasing: out, tap and scratch overlap nothing. scratch: 64-byte aligned,
  * 3698 + 288 · head_dim + 288 · (value_dim rounded up to 8) floats. Columns of out behind the last head, up to a multiple of 8, become 0.
@@ -49,7 +49,7 @@ export function attention(args: usize, first: i32, last: i32): void {
 /** Sets the state of the queries before the first key. Lanes behind the last query repeat it. */
 function open(args: usize, sequence: i32, head: i32, query: i32, queries: i32, q_row: i32, behind: i32, positions: bool): void {
   const scratch = <usize>word(args, Attention.scratch), q_positions = <usize>word(args, Attention.q_positions);
-  const sinks = <usize>word(args, Attention.sinks), sink: f32 = sinks ? load<f32>(sinks + (<usize>head << 2)) * LOG2E : -Infinity;
+  const sinks = <usize>word(args, Attention.sinks), sink: f32 = sinks ? load<f32>(sinks + (<usize>head << 2)) : -Infinity;
   const maximum = f32x4.splat(max(sink, LOWEST)), sum = f32x4.splat(sink >= LOWEST ? 1 : 0);
   for (let at = scratch, end = scratch + (<usize>whole(queries) << 2); at < end; at += 16) {
     v128.store(at, maximum, MAXIMUM); v128.store(at, sum, SUM);
@@ -60,7 +60,7 @@ function open(args: usize, sequence: i32, head: i32, query: i32, queries: i32, q
   }
   const head_dim = word(args, Attention.head_dim), ldq = <usize>word(args, Attention.ldq) << 2;
   const q = <usize>word(args, Attention.q) + <usize>q_row * ldq + (<usize>(head * head_dim) << 2), packed = scratch + PACKED;
-  const scale: f32 = number(args, Attention.scale) * LOG2E;
+  const scale: f32 = number(args, Attention.scale);
   for (let i = 0; i < queries; i += LANES) {
     transpose(packed + <usize>(i * head_dim << 2), q + <usize>i * ldq, ldq, min(LANES, queries - i), head_dim, scale);
   }

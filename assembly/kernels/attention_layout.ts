@@ -11,8 +11,6 @@ export const LANES: i32 = 8;
 /** Bytes of a key's row of scores. */
 export const ROW: usize = QUERIES * 4;
 
-/** Scores are in units of log 2, so that the softmax is one of powers of two: what multiplies scale, and every other term. */
-export const LOG2E: f32 = 1.44269504;
 /** Below every score but those that are masked with -inf, so that a maximum is never -inf and no difference is NaN. */
 export const LOWEST: f32 = -f32.MAX_VALUE;
 

@@ -1,6 +1,6 @@
 import { Attention, Invisible } from "../../src/graph/op";
 import { tanh } from "../numeric";
-import { LANES, least_of, left_of, LOG2E, LOWEST, most_of, number, right_of, ROW, row_of, word } from "./attention_layout";
+import { LANES, least_of, left_of, most_of, number, right_of, ROW, row_of, word } from "./attention_layout";
 import { transpose } from "./transpose";
 
 /** How much of a block a lane group sees. */
@@ -35,7 +35,7 @@ export function has_terms(args: usize): bool {
 /**
  * Turns scale · q·k of eight queries (`query` … in their sequence, lanes past `last` repeat it) and a block of keys, [keys][8] in rows of
  * [24], in place into the softmax's logits: cap(scale · (q·k + c2p + p2c)) + mask + bias + slope · distance, or -inf where the positions
- * forbid (`positional`). All in units of log 2. One pass a term: they are rare, and the block stays in L1. terms: scratch f32[keys][8].
+ * forbid (`positional`). One pass a term: they are rare, and the block stays in L1. terms: scratch f32[keys][8].
  */
 export function logits(
   args: usize, scores: usize, terms: usize, sequence: i32, head: i32, query: i32, last: i32,
@@ -46,7 +46,7 @@ export function logits(
     disentangled(args, scores, head, q_row + query, q_row + last, positions, k_row, first, keys);
   }
   if (word(args, Attention.softcap)) {
-    const cap = f32x4.splat(number(args, Attention.softcap) * LOG2E);
+    const cap = f32x4.splat(number(args, Attention.softcap));
     for (let at = scores, end = scores + <usize>keys * ROW; at < end; at += ROW) {
       v128.store(at, f32x4.mul(cap, tanh(f32x4.div(v128.load(at), cap))));
       v128.store(at, f32x4.mul(cap, tanh(f32x4.div(v128.load(at, 16), cap))), 16);
@@ -66,7 +66,7 @@ function disentangled(
   const span = word(args, Attention.rel_span), index = <usize>word(args, Attention.rel_index) + (<usize>span << 2);
   const k_positions = <usize>word(args, Attention.k_positions);
   const lanes = <usize>min(q_last - q_row, 7) << 2, rows = c2p + <usize>q_row * ld + own;
-  const scale: f32 = number(args, Attention.scale) * LOG2E;
+  const scale: f32 = number(args, Attention.scale);
   for (let key = 0, row = p2c + <usize>k_row * ld + own; key < keys; key++, row += ld, scores += ROW) {
     const k_position = k_positions ? load<i32>(k_positions + (<usize>(k_row + key) << 2)) : first + key;
     let from = rows;
@@ -90,15 +90,8 @@ function mask(
   for (let key: usize = 0; key < <usize>keys; key++, scores += ROW) {
     const m0 = stride ? v128.load(terms + (key << 5)) : v128.load32_splat(at + (key << 2));
     const m1 = stride ? v128.load(terms + (key << 5), 16) : m0;
-    v128.store(scores, f32x4.add(v128.load(scores), binary(m0))); v128.store(scores, f32x4.add(v128.load(scores, 16), binary(m1)), 16);
+    v128.store(scores, f32x4.add(v128.load(scores), m0)); v128.store(scores, f32x4.add(v128.load(scores, 16), m1), 16);
   }
-}
-
-/** A mask in units of log 2, in which the least float, that some write for -inf, stays finite. */
-// @ts-ignore: decorator
-@inline function binary(m: v128): v128 {
-  const none = f32x4.splat(-Infinity);
-  return v128.bitselect(none, f32x4.max(f32x4.mul(m, f32x4.splat(LOG2E)), f32x4.splat(LOWEST)), f32x4.eq(m, none));
 }
 
 /** The terms that read how far a key lies from a query: relative-position bias, ALiBi, and who is seen. */
@@ -107,8 +100,8 @@ function distances(args: usize, scores: usize, head: i32, positions: usize, k_ro
   const k_positions = <usize>word(args, Attention.k_positions);
   const span = word(args, Attention.bias_span), low = i32x4.splat(-span), high = i32x4.splat(span);
   const table = word(args, Attention.bias) ? <usize>word(args, Attention.bias) + (<usize>(head * (2 * span + 1) + span) << 2) : 0;
-  const slopes = <usize>word(args, Attention.slopes), log2e = f32x4.splat(LOG2E);
-  const slope = f32x4.splat(slopes ? load<f32>(slopes + (<usize>head << 2)) * LOG2E : 0);
+  const slopes = <usize>word(args, Attention.slopes);
+  const slope = f32x4.splat(slopes ? load<f32>(slopes + (<usize>head << 2)) : 0);
   const left = i32x4.splat(left_of(args)), right = i32x4.splat(right_of(args));
   // A query of its own at no place: every key counts alike.
   const even0 = i32x4.le_s(q0, i32x4.splat(Invisible.position)), even1 = i32x4.le_s(q1, i32x4.splat(Invisible.position));
@@ -117,8 +110,8 @@ function distances(args: usize, scores: usize, head: i32, positions: usize, k_ro
     const k = i32x4.splat(k_position), d0 = i32x4.sub(k, q0), d1 = i32x4.sub(k, q1);
     let s0 = v128.load(scores), s1 = v128.load(scores, 16);
     if (table) {
-      s0 = f32x4.add(s0, f32x4.mul(gather(table, i32x4.max_s(low, i32x4.min_s(high, d0))), log2e));
-      s1 = f32x4.add(s1, f32x4.mul(gather(table, i32x4.max_s(low, i32x4.min_s(high, d1))), log2e));
+      s0 = f32x4.add(s0, gather(table, i32x4.max_s(low, i32x4.min_s(high, d0))));
+      s1 = f32x4.add(s1, gather(table, i32x4.max_s(low, i32x4.min_s(high, d1))));
     }
     if (slopes) {
       s0 = f32x4.add(s0, f32x4.mul(slope, f32x4.convert_i32x4_s(d0)));

@@ -2,11 +2,11 @@ import { fma } from "../lanes";
 import { ROW, SPAN } from "./attention_layout";
 
 /**
- * The constants of `exp2` below: its least argument, 1.5 · 2²³, and 2ʳ for |r| <= ½ from r⁵ down to r, minimax in relative error
- * (9e-8), 1. Loops load them once: V8 builds a v128.const anew from three instructions wherever one is used.
+ * The constants of `exp` below: its least argument, 1.5 · 2²³, and 2ʳ for |r| <= ½ from r⁵ down to r, minimax in relative error
+ * (9e-8), 1, log₂ e. Loops load them once: V8 builds a v128.const anew from three instructions wherever one is used.
  */
 const table = memory.data<f32>([
-  -127, 12582912, 0.0013264727, 0.0096715126, 0.0555073373, 0.2402224208, 0.6931469776, 1,
+  -127, 12582912, 0.0013264727, 0.0096715126, 0.0555073373, 0.2402224208, 0.6931469776, 1, 1.44269504,
 ]);
 
 // @ts-ignore: decorator
@@ -15,12 +15,13 @@ const table = memory.data<f32>([
 }
 
 /**
- * 2ˣ for x <= 0, as 2ⁿ · 2ʳ with x = n + r. Relative error 2⁻²² down to -126, below it an absolute one of 2⁻¹²⁶. 1 at 0, +0 at and below
- * -127, NaN at NaN. `nearest`, and odd powers beside even ones: what bounds the loop is how many instructions wait for one another.
+ * eˣ for x <= 0, as 2ⁿ · 2ʳ with x · log₂ e = n + r. x is a difference of scores, small where it counts: scores that were multiplied by
+ * log₂ e themselves would each be rounded at its own size. Relative error 2⁻²² + 2⁻²³ |x| down to -87, below it an absolute one of 2⁻¹²⁶.
+ * 1 at 0, +0 at and below -88.03, NaN at NaN. `nearest`, and odd powers beside even ones: what bounds the loop is how many instructions wait for one another.
  */
 // @ts-ignore: decorator
-@inline function exp2(x: v128, least: v128, round: v128, c5: v128, c4: v128, c3: v128, c2: v128, c1: v128, c0: v128): v128 {
-  x = f32x4.pmax(x, least);
+@inline function exp(x: v128, log2e: v128, least: v128, round: v128, c5: v128, c4: v128, c3: v128, c2: v128, c1: v128, c0: v128): v128 {
+  x = f32x4.pmax(f32x4.mul(x, log2e), least);
   const r = f32x4.sub(x, f32x4.nearest(x)), rr = f32x4.mul(r, r);
   return i32x4.add(fma(fma(fma(c5, r, c4), rr, fma(c3, r, c2)), rr, fma(c1, r, c0)), i32x4.shl(f32x4.add(x, round), 23));
 }
@@ -36,23 +37,23 @@ export function largest(scores: usize, keys: i32, maximum: usize, next: usize): 
 
 /**
  * One block of the online softmax (arXiv:1805.02867) for eight queries in lanes: with m' = next, the maximum with this block,
- * scores[key] = 2^(scores[key] - m'), rescale = 2^(m - m'), sum = sum · rescale + Σ scores. Scores are in units of log 2.
+ * scores[key] = e^(scores[key] - m'), rescale = e^(m - m'), sum = sum · rescale + Σ scores.
  *
- * A block in which a lane sees nothing (-inf) leaves that lane bit for bit as it was: exp2(0) is exactly 1, exp2(-inf) exactly 0.
+ * A block in which a lane sees nothing (-inf) leaves that lane bit for bit as it was: exp(0) is exactly 1, exp(-inf) exactly 0.
  */
 export function softmax(scores: usize, keys: i32, maximum: usize, next: usize, sum: usize, rescale: usize): void {
   const least = constant(0), round = constant(1);
-  const c5 = constant(2), c4 = constant(3), c3 = constant(4), c2 = constant(5), c1 = constant(6), c0 = constant(7);
+  const c5 = constant(2), c4 = constant(3), c3 = constant(4), c2 = constant(5), c1 = constant(6), c0 = constant(7), log2e = constant(8);
   // Four lanes at a time: what the loop needs fits the registers.
   for (let lane: usize = 0; lane < 32; lane += 16) {
     const n = v128.load(next + lane), m = v128.load(maximum + lane);
     let l = f32x4.splat(0);
     for (let at = scores + lane, end = at + <usize>keys * ROW; at < end; at += ROW) {
-      const p = exp2(f32x4.sub(v128.load(at), n), least, round, c5, c4, c3, c2, c1, c0);
+      const p = exp(f32x4.sub(v128.load(at), n), log2e, least, round, c5, c4, c3, c2, c1, c0);
       v128.store(at, p);
       l = f32x4.add(l, p);
     }
-    const r = exp2(f32x4.sub(m, n), least, round, c5, c4, c3, c2, c1, c0);
+    const r = exp(f32x4.sub(m, n), log2e, least, round, c5, c4, c3, c2, c1, c0);
     v128.store(rescale + lane, r);
     v128.store(maximum + lane, n);
     v128.store(sum + lane, fma(v128.load(sum + lane), r, l));
@@ -79,21 +80,21 @@ export function close(out: usize, sums: usize, value_dim: i32, inverse: f32): vo
   for (; left > 0; left--, out += 4, sums += 4) store<f32>(out, load<f32>(sums) * inverse);
 }
 
-/** Turns a tap's row into probabilities: logits of keys first … last - 1 in place into 2^(logit - maximum) · inverse, the rest into 0. */
+/** Turns a tap's row into probabilities: logits of keys first … last - 1 in place into e^(logit - maximum) · inverse, the rest into 0. */
 export function close_tap(row: usize, keys: i32, first: i32, last: i32, maximum: f32, inverse: f32): void {
   memory.fill(row, 0, <usize>first << 2);
   memory.fill(row + (<usize>last << 2), 0, <usize>(keys - last) << 2);
   const m = f32x4.splat(maximum), scale = f32x4.splat(inverse);
   const least = constant(0), round = constant(1);
-  const c5 = constant(2), c4 = constant(3), c3 = constant(4), c2 = constant(5), c1 = constant(6), c0 = constant(7);
+  const c5 = constant(2), c4 = constant(3), c3 = constant(4), c2 = constant(5), c1 = constant(6), c0 = constant(7), log2e = constant(8);
   let at = row + (<usize>first << 2);
   const end = row + (<usize>last << 2);
   for (; at + 16 <= end; at += 16) {
-    v128.store(at, f32x4.mul(exp2(f32x4.sub(v128.load(at), m), least, round, c5, c4, c3, c2, c1, c0), scale));
+    v128.store(at, f32x4.mul(exp(f32x4.sub(v128.load(at), m), log2e, least, round, c5, c4, c3, c2, c1, c0), scale));
   }
   // one at a time at the end: the next row may be another thread's
   for (; at < end; at += 4) {
-    const p = exp2(f32x4.sub(v128.load32_splat(at), m), least, round, c5, c4, c3, c2, c1, c0);
+    const p = exp(f32x4.sub(v128.load32_splat(at), m), log2e, least, round, c5, c4, c3, c2, c1, c0);
     v128.store32_lane(at, f32x4.mul(p, scale), 0);
   }
 }

@@ -98,11 +98,14 @@ async function draft(begun: Begun, drafting: Decoding, pairs: readonly Pair[], c
   const { do_sample, seed, eos_token_id } = settings;
   const most = positionsOf(drafting.rules);
   const counts = new Map<Pair, number>();
+  // Where tokens turn anew beyond a length, a run ends there: it may not read what is then rejected in another way.
+  const { original = 0, again } = decoding.rules.rotations ?? {};
+  const alike = (length: number) => (again && length <= original ? original : Number.POSITIVE_INFINITY);
   for (const pair of pairs) {
     const { row, draft, text } = pair;
     // So many that one run takes them, and a last token is left to be made from it; none where the past must be read again.
-    const fits =
-      row.next.length > 1 ? 0 : Math.min(count, max_length[row.source] - row.ids.length - 1, most - text.length);
+    const last = max_length[row.source] - row.ids.length - 1;
+    const fits = row.next.length > 1 ? 0 : Math.min(count, last, most - text.length, alike(text.length) - text.length);
     counts.set(pair, fits > 0 ? Math.min(fits, (await decoding.room(row, fits + 1)) - 1) : 0);
     pair.drafted = [];
     let same = 0;

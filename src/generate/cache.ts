@@ -31,10 +31,13 @@ export class Cache {
   #busy = false;
   #disposed = false;
 
+  readonly session: Session;
+
   constructor(
-    readonly session: Session,
+    readonly model: Decoder,
     sequence: Sequence,
   ) {
+    this.session = model.session;
     this.#sequence = sequence;
   }
 
@@ -79,15 +82,17 @@ export class Cache {
 
   /** Another cache that holds the same, for a text that goes on otherwise. @throws MemoryLimitError */
   fork(): Promise<Cache> {
-    return this.session.engine.enqueue(() => new Cache(this.session, this.#free().fork()));
+    return this.session.engine.enqueue(() => new Cache(this.model, this.#free().fork()));
   }
 
   /**
-   * Keeps the first `length` tokens; none, where a window has forgotten what they need.
+   * Keeps the first `length` tokens; none, where a window has forgotten what they need, or where they turn otherwise in a shorter text.
    * @throws UnsupportedOptionError, InputError while a call uses the cache
    */
   truncate(length: number): void {
-    this.#free().truncate(whole("length", length, 0));
+    const sequence = this.#free();
+    const turned = sequence.length > (this.model.rules.rotations?.original ?? Number.POSITIVE_INFINITY);
+    if (whole("length", length, 0) < sequence.length) sequence.truncate(turned ? 0 : length);
   }
 
   /** A safetensors file of it, for `loadCache` of the same model in the same dtype. */
@@ -109,7 +114,7 @@ export class Cache {
         }
       }
       const { window = 0, sinks = 0 } = options;
-      const model = fingerprint(this.session);
+      const model = identity(this.model);
       const sum = checksum(
         [window, sinks],
         Object.values(tensors).map((t) => t.data),
@@ -133,6 +138,15 @@ export class Cache {
   }
 }
 
+/** Of the graph and the weights, and of how rotations change with a text's length. */
+function identity({ session, rules: { rotations } }: Decoder): string {
+  if (!rotations) return fingerprint(session);
+  const hash = new Hash();
+  for (const length of [0, 1, 2, 4].map((n) => n * rotations.original + 1))
+    hash.add(new Int32Array(rotations.frequencies(Math.max(length, rotations.original)).slice().buffer));
+  return `${fingerprint(session)}-${hash.text}`;
+}
+
 function checksum(numbers: readonly number[], tensors: readonly ArrayBufferView[]): string {
   const hash = new Hash();
   hash.add(numbers);
@@ -142,10 +156,11 @@ function checksum(numbers: readonly number[], tensors: readonly ArrayBufferView[
 }
 
 /** @throws UnsupportedOptionError, MemoryLimitError */
-export async function openCache({ session, config }: Decoder, options: CacheOptions): Promise<Cache> {
+export async function openCache(model: Decoder, options: CacheOptions): Promise<Cache> {
+  const { session, config } = model;
   if (!session.layout.outputs.next_logits || stateOf(session).groups.some(({ side }) => side))
     throw new UnsupportedOptionError("cache", config.model_type, ["decoders with a language head"]);
-  return session.engine.enqueue(() => new Cache(session, stateOf(session).open(options)));
+  return session.engine.enqueue(() => new Cache(model, stateOf(session).open(options)));
 }
 
 /** @throws FormatError unless the bytes are what `save` gave for this model, MemoryLimitError */
@@ -197,7 +212,7 @@ export async function loadCache(model: Decoder, bytes: Uint8Array): Promise<Cach
   const size = model.rules.sizes.input_ids;
   for (const [i, id] of ids.entries()) if (id < 0 || id >= size) throw new TokenOutOfRangeError(i, id, size, "ids");
   const { session } = model;
-  const own = await session.engine.enqueue(() => fingerprint(session));
+  const own = await session.engine.enqueue(() => identity(model));
   if (metadata.model !== own) fail("was saved with another model, or in another dtype");
   const cache = await openCache(model, window ? { window, sinks } : { length: ids.length });
   try {

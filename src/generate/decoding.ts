@@ -186,11 +186,11 @@ export class Decoding {
   }
 
   #truncate(row: Row): void {
-    if (row.past >= row.sequence.length) return;
-    const ids = row.sequence.ids.slice(0, row.past);
     const { original = Number.POSITIVE_INFINITY, again } = this.rules.rotations ?? {};
     const long = (length: number) => length > original;
     const turned = again && long(row.sequence.length) !== long(row.past + row.next.length);
+    if (!turned && row.past >= row.sequence.length) return;
+    const ids = row.sequence.ids.slice(0, row.past);
     row.past = row.sequence.truncate(turned ? 0 : row.past);
     // A window may have forgotten what is needed: then all of it is read again.
     row.next = [...ids.slice(row.past), ...row.next];

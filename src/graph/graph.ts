@@ -414,9 +414,13 @@ export class Graph {
     return this.node(Op.experts, x.rows, x.cols, { x, weights, index, up, down, up_bias, down_bias }, attrs);
   }
 
-  /** Rows `-before` … `width - before - 1` around each row, side by side: what a convolution over time multiplies. */
-  unfold(x: Value, width: number, before: number): Node {
-    const inputs = { x, offsets: this.input("offsets", beside(x.rows, "B")), visible: this.input("visible", x.rows) };
+  /** Rows `-before` … `width - before - 1` around each row, side by side: what a convolution over time multiplies. `rows`: of what is no tokens. */
+  unfold(x: Value, width: number, before: number, rows?: { readonly offsets: Value }): Node {
+    const tokens = () => ({
+      offsets: this.input("offsets", beside(x.rows, "B")),
+      visible: this.input("visible", x.rows),
+    });
+    const inputs = { x, ...(rows ?? tokens()) };
     return this.node(Op.unfold, x.rows, x.cols * width, inputs, { width, before });
   }
 }

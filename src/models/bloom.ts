@@ -2,18 +2,20 @@ import { layerNorm, only } from "../nn/blocks.ts";
 import { alibiSlopes } from "../nn/relative.ts";
 import { grouped, llamaLike } from "./causal.ts";
 
+export const bloomNames = {
+  words: "word_embeddings",
+  layers: "h",
+  attention: "self_attention",
+  output: "dense",
+  up: "dense_h_to_4h",
+  down: "dense_4h_to_h",
+  norm: "ln_f",
+};
+
 /** BLOOM (arXiv:2211.05100): positions by ALiBi, a norm of the embeddings, LayerNorms, a feed-forward without gates. */
 export const bloom = llamaLike({
   prefix: "transformer",
-  names: {
-    words: "word_embeddings",
-    layers: "h",
-    attention: "self_attention",
-    output: "dense",
-    up: "dense_h_to_4h",
-    down: "dense_4h_to_h",
-    norm: "ln_f",
-  },
+  names: bloomNames,
   options: {
     hidden_size: ["hidden_size", "n_embed"],
     heads: ["n_head", "num_attention_heads"],

@@ -1,5 +1,6 @@
 import type { Config } from "../format/config.ts";
 import { alibiSlopes } from "../nn/relative.ts";
+import { bloomNames } from "./bloom.ts";
 import { grouped, llamaLike, NORMS } from "./causal.ts";
 
 const bias = ["bias", false] as const;
@@ -15,15 +16,7 @@ function rounded(x: number): number {
 /** Falcon (arXiv:2311.16867): attention and feed-forward side by side, few keys, rotated or by ALiBi. */
 export const falcon = llamaLike({
   prefix: "transformer",
-  names: {
-    words: "word_embeddings",
-    layers: "h",
-    attention: "self_attention",
-    output: "dense",
-    up: "dense_h_to_4h",
-    down: "dense_4h_to_h",
-    norm: "ln_f",
-  },
+  names: bloomNames,
   options: { hidden_size: ["hidden_size", "n_embed"], inner: "ffn_hidden_size", eps: "layer_norm_epsilon" },
   kv_heads(config) {
     const heads = config.int("num_attention_heads");

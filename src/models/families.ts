@@ -25,7 +25,11 @@ export async function architectureOf(
   const family = families[model_type];
   const architecture = typeof family === "function" ? await family() : family;
   const [name] = config.strings("architectures");
-  const named = name?.endsWith("LMHeadModel") ? "CausalLM" : /For(\w+)$/.exec(name ?? "")?.[1];
+  const named = name?.endsWith("LMHeadModel")
+    ? "CausalLM"
+    : name?.endsWith("MTModel")
+      ? "ConditionalGeneration"
+      : /For(\w+)$/.exec(name ?? "")?.[1];
   // Pre-training is the masked head and one more; ELECTRA's is a discriminator, of which we have the body.
   const task = named === "PreTraining" ? (model_type === "electra" ? undefined : "MaskedLM") : named;
   if (task && !Object.hasOwn(architecture.heads, task)) {

@@ -20,6 +20,21 @@ export function relativeBias(
   return g.concat(Array.from({ length: heads }, (_, h) => g.columns(turned, h * pad(width), width)));
 }
 
+/**
+ * T5's buckets for a key so far behind a query: half of them for distances of their own, the rest grow with the logarithm up to `most`,
+ * which all further ones share; as many again for keys behind the query where those are seen (`both`). In f32, step by step, as PyTorch
+ * rounds it: which of two buckets a distance falls into hangs on that.
+ */
+export function logBucketT5(distance: number, buckets: number, most: number, both: boolean): number {
+  const own = both ? Math.floor(buckets / 2) : buckets;
+  const first = both && distance > 0 ? own : 0;
+  const n = both ? Math.abs(distance) : Math.max(0, -distance);
+  const exact = Math.floor(own / 2);
+  if (n < exact) return first + n;
+  const part = Math.fround(Math.fround(log(Math.fround(n / exact))) / Math.fround(log(most / exact)));
+  return first + Math.min(own - 1, exact + Math.trunc(Math.fround(part * (own - exact))));
+}
+
 /** DeBERTa's buckets (arXiv:2006.03654): distances up to half of them have one each, those up to `most` share the rest by their logarithm. */
 export function logBucket(distance: number, buckets: number, most: number): number {
   const mid = Math.floor(buckets / 2);

@@ -238,7 +238,8 @@ export class Weights implements Residents {
   }
 
   #compute({ memory }: Engine): void {
-    for (const c of this.#constants) memory.write(this.at(c)!, c.data);
+    // Ids lie tight, rows of a table in whole vectors.
+    for (const c of this.#constants) memory.write(this.at(c)!, c.data, c.cols, c.cols > 1 ? pad(c.cols) : 1);
   }
 
   #target(engine: Engine, info: CheckpointTensor): Target | undefined {

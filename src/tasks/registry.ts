@@ -1,4 +1,50 @@
-import type { Tasks } from "./pipeline.ts";
+import type { ModelSource } from "../format/source.ts";
+import type { LoadOptions } from "../models/model.ts";
+import type { FeatureExtraction } from "./featureExtraction.ts";
+import type { FillMask } from "./fillMask.ts";
+import type { ImageClassification } from "./imageClassification.ts";
+import type { ImageToText } from "./imageToText.ts";
+import type { QuestionAnswering } from "./questionAnswering.ts";
+import type { Recommendation } from "./recommendation.ts";
+import type { SemanticSearch } from "./semanticSearch.ts";
+import type { SentenceSimilarity } from "./sentenceSimilarity.ts";
+import type { AutomaticSpeechRecognition } from "./speechRecognition.ts";
+import type { Summarization, Text2TextGeneration, Translation } from "./text2text.ts";
+import type { TextClassification } from "./textClassification.ts";
+import type { TextGeneration } from "./textGeneration.ts";
+import type { TextRanking } from "./textRanking.ts";
+import type { TokenClassification } from "./tokenClassification.ts";
+import type { ZeroShotClassification } from "./zeroShotClassification.ts";
+import type { ZeroShotImageClassification } from "./zeroShotImageClassification.ts";
+
+/** What `pipeline` gives for each task. */
+export interface Pipelines {
+  "automatic-speech-recognition": AutomaticSpeechRecognition;
+  "feature-extraction": FeatureExtraction;
+  "fill-mask": FillMask;
+  "image-classification": ImageClassification;
+  "image-to-text": ImageToText;
+  "question-answering": QuestionAnswering;
+  recommendation: Recommendation;
+  "semantic-search": SemanticSearch;
+  "sentence-similarity": SentenceSimilarity;
+  summarization: Summarization;
+  "text-classification": TextClassification;
+  "text-generation": TextGeneration;
+  "text-ranking": TextRanking;
+  "text2text-generation": Text2TextGeneration;
+  "token-classification": TokenClassification;
+  translation: Translation;
+  "zero-shot-classification": ZeroShotClassification;
+  "zero-shot-image-classification": ZeroShotImageClassification;
+}
+
+/** What imports each of them, when it is asked for. */
+export type Tasks = {
+  readonly [T in keyof Pipelines]: () => Promise<
+    (source?: ModelSource, options?: LoadOptions) => Promise<Pipelines[T]>
+  >;
+};
 
 /** Each task is a module of its own, imported when it is asked for. */
 export const TASKS: Tasks = {

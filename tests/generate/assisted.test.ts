@@ -8,6 +8,14 @@ import { fixture, plain } from "./models.ts";
 const id = fc.integer({ min: 3, max: 40 });
 const prompts = fc.array(fc.array(id, { minLength: 1, maxLength: 9 }), { minLength: 1, maxLength: 3 });
 
+const LONGROPE = {
+  rope_type: "longrope",
+  rope_theta: 1e4,
+  factor: 4,
+  short_factor: [1, 1.1, 1.2, 1.3, 1.4],
+  long_factor: [1.5, 2, 3, 4, 5],
+};
+
 it.each([
   ["llama", "qwen3"],
   ["llama", "llama"],
@@ -38,6 +46,35 @@ it.each([
     ),
     { numRuns: 20 },
   );
+  model.dispose();
+  draft.dispose();
+});
+
+// Frequencies that change with the length of the text, once and ever on.
+const ROTATIONS = [
+  ["phi3", { sliding_window: null, original_max_position_embeddings: 20, rope_parameters: LONGROPE }],
+  ["llama", { rope_parameters: { rope_type: "dynamic", factor: 2, rope_theta: 1e4 } }],
+] as const;
+it.each(ROTATIONS)("%s %j: caches and drafts change nothing where rotations change", async (name, change) => {
+  const model = await fixture(name, change);
+  const draft = await fixture("qwen3");
+  for (const prompt of [[5], [5, 6, 7, 8, 9, 10, 11, 12, 13], Array.from({ length: 40 }, (_, i) => 3 + (i % 30))]) {
+    const options = { max_new_tokens: 50, eos_token_id: [], do_sample: false };
+    const run = async (more: GenerateOptions) =>
+      (await model.generate({ input_ids: [prompt] }, { ...options, ...more }))[0];
+    const expected = await run({});
+    for (const num_assistant_tokens of [1, 5, 12])
+      for (const assistant_model of [draft, model])
+        expect(await run({ assistant_model, num_assistant_tokens })).toEqual(expected);
+    const cache = await model.cache();
+    for (let i = 0; i < 3; i++) {
+      expect(await run({ cache })).toEqual(expected);
+      cache.truncate(7 * i);
+    }
+    const loaded = await model.loadCache(await cache.save());
+    expect(await run({ cache: loaded })).toEqual(expected);
+    for (const c of [cache, loaded]) c.dispose();
+  }
   model.dispose();
   draft.dispose();
 });

@@ -116,3 +116,15 @@ it("a weight that is part of a stack and also used by itself lies once, and serv
     session.dispose();
   }
 });
+
+it("a constant table lies in whole vectors, whatever its width", async () => {
+  for (const cols of [2, 5, 8, 12, 20]) {
+    const g = new Graph(new Map());
+    const data = Float32Array.from({ length: 4 * cols }, (_, i) => i + 1);
+    const out = g.embed(g.input("ids", "T"), g.constant(data, 4));
+    const session = await Session.load({ nodes: g.nodes, outputs: { out } }, []);
+    const got = await session.run(["out"], dims, { ids: Int32Array.of(3, 0, 2) }, ([v], copy) => copy(v));
+    expect([...got]).toEqual([3, 0, 2].flatMap((row) => [...data.subarray(row * cols, (row + 1) * cols)]));
+    session.dispose();
+  }
+});

@@ -6,8 +6,15 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { crc32, deflateSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { readImage } from "../../src/format/image/read.ts";
-import { FetchError, FormatError, InputError, MissingFileError, MissingPackageError } from "../../src/host/node.ts";
+import {
+  FetchError,
+  FormatError,
+  InputError,
+  loadImageProcessor,
+  MissingFileError,
+  MissingPackageError,
+  readImage,
+} from "../../src/host/node.ts";
 
 /** A PNG (ISO 15948) of RGB rows. */
 function png(width: number, height: number, rgb: Uint8Array): Uint8Array<ArrayBuffer> {
@@ -84,4 +91,13 @@ it("pixels need nothing; what is none is refused", async () => {
   await expect(readImage(join(folder, "none.png"))).rejects.toThrow(MissingFileError);
   await expect(readImage(folder)).rejects.toThrow(MissingFileError);
   await expect(readImage(`${origin}/b.png`)).rejects.toThrow(FetchError);
+});
+
+it("a folder's processor makes pixel_values of pixels", async () => {
+  await expect(loadImageProcessor(folder)).rejects.toThrow(MissingFileError);
+  const config = { image_processor_type: "ViTImageProcessor", size: { height: 4, width: 6 } };
+  writeFileSync(join(folder, "preprocessor_config.json"), JSON.stringify(config));
+  const processor = await loadImageProcessor(folder);
+  const image = await readImage({ data: pixels, width: 5, height: 3, channels: 3 });
+  expect(processor.process([image, image]).pixel_values.dims).toEqual([2, 3, 4, 6]);
 });

@@ -48,7 +48,9 @@ def spelled(more):
     return more
 
 
-def model_class(family): return transformers.Gemma3ForConditionalGeneration if family == "gemma3" else AutoModelForCausalLM
+def model_class(family, labels=False):
+    if labels: return transformers.AutoModelForSequenceClassification
+    return transformers.Gemma3ForConditionalGeneration if family == "gemma3" else AutoModelForCausalLM
 
 
 def configure(family, size="a", max_position=96, **more):
@@ -109,7 +111,7 @@ def brief(): return [plain(21, 14), masked(11, [5, None, 2]), masked(11, [-6, No
 def afresh(model):
     """Forgets the lengths that were met before: rotations by length stay those of the longest one else."""
     for m in model.modules():
-        if hasattr(m, "original_inv_freq"): m.inv_freq, m.max_seq_len_cached = m.original_inv_freq, m.original_max_seq_len
+        if hasattr(m, "original_inv_freq"): m.inv_freq, m.max_seq_len_cached = m.original_inv_freq.clone(), m.original_max_seq_len
 
 
 @torch.no_grad()
@@ -186,7 +188,7 @@ def write(root, case):
     g = torch.Generator().manual_seed(zlib.crc32(name.encode()))
     config = configure(family, case.get("size", "a"), case.get("max_position", 96), **case.get("config", {}))
     how = config._attn_implementation = implementation(config)
-    model = (model_class(family)(config) if family == "gemma3" else AutoModelForCausalLM.from_config(config, attn_implementation=how, **EAGER)).eval()
+    model = (model_class(family)(config) if family == "gemma3" else model_class(family, "num_labels" in case.get("config", {})).from_config(config, attn_implementation=how, **EAGER)).eval()
     randomise(model, g)
     if "weights" in case:
         with torch.no_grad(): case["weights"](model, g)
@@ -208,14 +210,14 @@ def write(root, case):
         expected |= {f"out.{i}.{k}": v.to(torch.int32 if k == "greedy" else torch.float32) for k, v in want.items()}
     save_file(expected, os.path.join(folder, "expected.safetensors"))
     with open(os.path.join(folder, "case.json"), "w") as f:
-        json.dump({"name": name, "kind": "causal", "model_class": type(model).__name__, "transformers": transformers.__version__, "torch": torch.__version__}, f)
+        json.dump({"name": name, "kind": "encoder_head" if "num_labels" in case.get("config", {}) else "causal", "model_class": type(model).__name__, "transformers": transformers.__version__, "torch": torch.__version__}, f)
     return verify(folder)
 
 
 def verify(folder):
     """Largest distance between the expected numbers and those of the folder loaded afresh."""
     config = AutoConfig.from_pretrained(folder)
-    model, loading = model_class(config.model_type).from_pretrained(folder, attn_implementation=implementation(config), **EAGER, dtype=torch.float32, output_loading_info=True)
+    model, loading = model_class(config.model_type, "Sequence" in config.architectures[0]).from_pretrained(folder, attn_implementation=implementation(config), **EAGER, dtype=torch.float32, output_loading_info=True)
     assert not loading["missing_keys"] and not loading["mismatched_keys"], f"{folder}: {loading}"
     expected, worst = load_file(os.path.join(folder, "expected.safetensors")), 0.0
     for i in range(1 + max(int(k.split(".")[1]) for k in expected if k.startswith("in."))):
@@ -256,6 +258,7 @@ def cases():
     case("llama-dynamic", "llama", lambda: [plain(9, 24), plain(20), plain(30, 10)], max_position=24, config=theta(300.0, rope_type="dynamic", factor=4.0))
     long = theta(300.0, rope_type="longrope", short_factor=[1.0, 1.1, 1.2, 1.5, 2.0, 2.5], long_factor=[1.0, 2.0, 3.0, 5.0, 8.0, 12.0])
     case("phi3-longrope", "phi3", lambda: [plain(9, 24), plain(20), plain(33, 12), masked(12, [-4, None, -1], 10)], size="c", config=long | {"original_max_position_embeddings": 24})
+    for family in ("llama", "qwen3", "gpt_neox", "opt"): case(f"{family}-classify", family, lambda: [plain(9), masked(12, [5, None, 1]), masked(13, [-4, None, -1])], config={"num_labels": 3})
     case("mistral-full", "mistral", brief, config={"sliding_window": None})
     case("gpt2-inner", "gpt2", brief, config={"n_inner": None, "activation_function": "relu"})
     case("gpt_neox-serial", "gpt_neox", brief, config={"use_parallel_residual": False, "attention_bias": False, "hidden_act": "relu"} | theta(100.0, partial_rotary_factor=0.8))
@@ -312,6 +315,7 @@ def fixtures():
             case("falcon", config={"new_decoder_architecture": True, "num_kv_heads": 1}), case("falcon-alibi", "falcon", config={"alibi": True, "multi_query": False, "parallel_attn": False}),
             case("mixtral", config=small), case("qwen2_moe"), case("qwen3_moe", config={"norm_topk_prob": True}),
             case("gpt_oss", config=small | theta(300.0, rope_type="yarn", factor=3.0, truncate=False, original_max_position_embeddings=16)),
+            case("llama-classify", "llama", inputs=lambda: [plain(9), masked(7, [4, None]), masked(8, [-5, None])], config={"num_labels": 3}),
             case("olmo2"), case("smollm3", config={"no_rope_layers": [1, 0]}),
             case("granite", config={"embedding_multiplier": 3.0, "residual_multiplier": 0.6, "attention_multiplier": 0.3, "logits_scaling": 2.5}),
             case("gemma3-text", "gemma3_text", config={"layer_types": ["full_attention", "sliding_attention"]} | small), 

@@ -31,14 +31,27 @@ async function embedded(c, path, options) {
 }
 
 /** What a model of ids gives for the inputs that PyTorch was given. */
-async function forwarded(c, name) {
-  const folder = `tests/fixtures/models/${name}`;
+async function forwarded(c, name, folder = `tests/fixtures/models/${name}`, file = "") {
   const all = Object.entries(await tensors(c, `${folder}/expected.safetensors`));
   const inputs = Object.fromEntries(all.flatMap(([key, t]) => (key.startsWith("in.0.") ? [[key.slice(5), t]] : [])));
-  const model = await c.wattention.loadModel(source(c, folder), { deterministic: true });
+  const model = await c.wattention.loadModel(source(c, folder + file), { deterministic: true });
   const { last_hidden_state } = await model.forward(inputs, { outputs: ["last_hidden_state"] });
   model.dispose();
   return sha256(last_hidden_state.data);
+}
+
+/** Tokens that a decoder makes, and what it thinks of them. */
+async function generated(c) {
+  const model = await c.wattention.loadModel(source(c, "tests/fixtures/models/llama"), { deterministic: true });
+  const input_ids = [5, 8, 30, 17];
+  const made = [
+    await model.generate({ input_ids: [input_ids, [9]] }, { max_new_tokens: 20, num_beams: 4, length_penalty: 0.7 }),
+  ];
+  const warped = { temperature: 1.3, top_k: 30, top_p: 0.95, typical_p: 0.97, eos_token_id: null };
+  for (let seed = 0; seed < 20; seed++)
+    for await (const token of model.stream({ input_ids }, { max_new_tokens: 25, seed, ...warped })) made.push(token);
+  model.dispose();
+  return sha256(JSON.stringify(made));
 }
 
 /** Every row by its name. */
@@ -53,6 +66,8 @@ export const rows = {
   "100 texts, XLM-R (Unigram)": (c) => embedded(c, "tests/fixtures/embedders/xlm-roberta-last"),
   "Nomic-BERT (RoPE)": (c) => forwarded(c, "nomic-bert"),
   "DeBERTa-v2 (log buckets)": (c) => forwarded(c, "deberta-v2"),
+  "Llama, a GGUF file (Q4_K …)": (c) => forwarded(c, "llama-k", "tests/fixtures/gguf/llama-k", "/model.gguf"),
+  "500 tokens drawn, beams (Llama)": generated,
   "ids and offsets of 100 texts": async (c) => {
     const extract = await c.wattention.pipeline("feature-extraction", await given(c, EMBEDDER));
     const all = TEXTS.map((text) => extract.tokenizer.encode(text));

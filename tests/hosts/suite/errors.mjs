@@ -91,9 +91,9 @@ export const errors = {
     const mamba = loadModel({ ...files, config: { ...files.config, model_type: "mamba" } });
     await fails(c, mamba, "UnsupportedModelError", { model_type: "mamba", supported: await supportedModels() });
     await fails(c, loadModel(files, { dtype: "q3" }), "UnsupportedOptionError", { option: "dtype", value: "q3" });
-    await fails(c, pipeline("summarization", files), "UnsupportedOptionError", {
+    await fails(c, pipeline("depth-estimation", files), "UnsupportedOptionError", {
       option: "task",
-      value: "summarization",
+      value: "depth-estimation",
     });
     await fails(c, loadModel(files, { memory_limit: -1 }), "UnsupportedOptionError", { option: "memory_limit" });
   },
