@@ -7,6 +7,7 @@ import { same } from "./same.ts";
 
 /** What transformers answers about images and sounds: tests/oracle/seeing.py, whose formulas these are. */
 const root = fileURLToPath(new URL("../fixtures/seeing/", import.meta.url));
+const supported: readonly string[] = await supportedModels();
 
 function image(n: number, width: number, height: number) {
   const data = new Uint8Array(width * height * 3);
@@ -39,7 +40,7 @@ const names = existsSync(root) ? readdirSync(root) : [];
 
 describe.each(names)("%s", (name) => {
   const { model_type } = JSON.parse(readFileSync(`${root}${name}/config.json`, "utf8"));
-  if (!supportedModels().includes(model_type)) return void test.skip(`${model_type} is not supported`);
+  if (!supported.includes(model_type)) return void test.skip(`${model_type} is not supported`);
   const { calls } = JSON.parse(readFileSync(`${root}${name}/expected.json`, "utf8")) as { calls: Call[] };
   const inputOf = ({ images, sounds }: Call) => {
     if (sounds) {
@@ -71,7 +72,7 @@ describe.each(names)("%s", (name) => {
   });
 });
 
-test.runIf(names.includes("whisper") && supportedModels().includes("whisper"))(
+test.runIf(names.includes("whisper") && supported.includes("whisper"))(
   "what speech recognition lacks is refused by name",
   async () => {
     const run = await load("automatic-speech-recognition", `${root}whisper`);
