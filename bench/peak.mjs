@@ -27,3 +27,24 @@ export async function multiplyAddLoop(relaxed) {
   const steps = 20000;
   return { run: () => exports.peak(1024, steps), flops: steps * chains.length * 4 * 2 };
 }
+
+/** What a core can read: a sum over `bytes` of memory, eight vectors at a time. @returns `{ run, bytes }` */
+export async function readLoop(bytes) {
+  const sums = [...Array(8).keys()];
+  const source = `export function read(from: usize, end: usize): i32 {
+    ${sums.map((i) => `let c${i} = i32x4.splat(0);`).join("\n")}
+    for (; from < end; from += 128) { ${sums.map((i) => `c${i} = i32x4.add(c${i}, v128.load(from, ${16 * i}));`).join(" ")} }
+    return i32x4.extract_lane(${sums.reduce((all, i) => (i ? `i32x4.add(${all}, c${i})` : "c0"), "")}, 0);
+  }`;
+  const { binary, error, stderr } = await asc.compileString(source, {
+    runtime: "stub",
+    optimizeLevel: 3,
+    initialMemory: Math.ceil(bytes / 65536) + 2,
+    enable: ["simd"],
+  });
+  if (error) throw new Error(stderr.toString());
+  const { exports } = (await WebAssembly.instantiate(binary, {})).instance;
+  new Uint8Array(exports.memory.buffer).fill(1);
+  const end = 65536 + (bytes & -128);
+  return { run: () => exports.read(65536, end), bytes: end - 65536 };
+}

@@ -1,9 +1,10 @@
-import { Attention, AttentionScratch, Record } from "../../src/graph/op";
+import { Attention, AttentionScratch, Invisible, Record } from "../../src/graph/op";
 import { TILE_ROWS } from "../lanes";
 import {
   k_end, KEYS, LANES, least_of, left_of, LOWEST, MAXIMUM, most_of, NEXT, number, PACKED, POSITIONS, QUERIES, RESCALE, right_of, ROW, row_of,
   SCORES, SPAN, SUM, TERMS, word,
 } from "./attention_layout";
+import { attend_one } from "./attention_one";
 import { pack_values, score, values } from "./attention_products";
 import { has_terms, logits, Sees, sees } from "./attention_scores";
 import { close, close_tap, largest, softmax, softmax_nothing } from "./attention_softmax";
@@ -97,6 +98,19 @@ function attend(args: usize, sequence: i32, head: i32, query: i32, queries: i32)
 
   const k_positions = word(args, Attention.k_positions), left = left_of(args), right = right_of(args), terms = has_terms(args);
   const bounded = k_positions != 0 || left != i32.MIN_VALUE || right != i32.MAX_VALUE;
+  if (queries == 1 && !(tap | k_positions) && !terms) {
+    const q_positions = <usize>word(args, Attention.q_positions), q_row = q_start + query;
+    const position = q_positions ? load<i32>(q_positions + (<usize>q_row << 2)) : query + k_count - q_count;
+    // Of keys that lie in order a window leaves a range.
+    if (position > Invisible.position) {
+      const from = left == i32.MIN_VALUE ? 0 : min(k_count, max(0, position + left));
+      const to = right == i32.MAX_VALUE ? k_count : max(from, min(k_count, position + right + 1));
+      const sinks = <usize>word(args, Attention.sinks), sink: f32 = sinks ? load<f32>(sinks + (<usize>head << 2)) : -Infinity;
+      const out = <usize>word(args, Record.out) + ((<usize>q_row * word(args, Attention.ldo) + <usize>(head * value_dim)) << 2);
+      const q = <usize>word(args, Attention.q) + ((<usize>q_row * word(args, Attention.ldq) + <usize>(head * head_dim)) << 2);
+      return attend_one(out, q, k, v, scratch, from, to, head_dim, value_dim, ldk, ldv, number(args, Attention.scale), sink);
+    }
+  }
   open(args, sequence, head, query, queries, q_start + query, k_count - q_count, terms || bounded);
   // Where all is seen, the first block finds no sums to add to.
   if (bounded || k_count == 0) {

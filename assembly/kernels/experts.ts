@@ -47,17 +47,16 @@ function gate(x: usize, rows: i32, inner: i32, ld: i32, kind: i32, limit: f32): 
  * (arXiv:2101.03961; Mixtral's, arXiv:2401.04088). gates: activation(gate) · up, its halves in whole panels; with a limit c (gpt-oss)
  * activation(min(gate, c)) · (clamp(up, ±c) + 1), gate and up in turn.
  *
- * record: see Experts (src/graph/op.ts); rows lo … hi - 1 are done. Weights of an expert are rows in whole panels, one expert below the other, both
- * matrices in `format`. Tokens that chose an expert pass it together, ExpertsScratch.rows at a time: sums of a token are those that it has
+ * record: see Experts (src/graph/op.ts); rows lo … hi - 1 are done. Weights of an expert are rows in whole panels, one expert below the other. Tokens that chose an expert pass it together, ExpertsScratch.rows at a time: sums of a token are those that it has
  * alone, as matmul's are, then f32 without fused operations. Experts that no token chose are not read. out must not overlap anything.
  */
 export function experts(record: usize, lo: i32, hi: i32): void {
   const cols = word(record, Experts.cols), inner = word(record, Experts.inner), chosen = word(record, Experts.chosen);
   const ldo = word(record, Experts.ldo), ldx = word(record, Experts.ldx), ldw = word(record, Experts.ldw), ldi = word(record, Experts.ldi);
-  const format = word(record, Experts.format), kind = word(record, Experts.kind), limit = load<f32>(record + (Experts.limit << 2));
+  const format = word(record, Experts.format), down_format = word(record, Experts.down_format), kind = word(record, Experts.kind), limit = load<f32>(record + (Experts.limit << 2));
   const x = <usize>word(record, Experts.x), out = <usize>word(record, 2), weights = <usize>word(record, Experts.weights), index = <usize>word(record, Experts.index);
   const wide = limit == 0 ? 2 * (inner + 7 & ~7) : 2 * inner + 7 & ~7, width = cols + 7 & ~7;
-  const up_bytes = rows_bytes(wide, cols, format), down_bytes = rows_bytes(width, inner, format);
+  const up_bytes = rows_bytes(wide, cols, format), down_bytes = rows_bytes(width, inner, down_format);
   const up_bias = <usize>word(record, Experts.up_bias), down_bias = <usize>word(record, Experts.down_bias);
 
   const places = <usize>word(record, Experts.scratch), a = places + (ExpertsScratch.rows << 3);
@@ -82,7 +81,7 @@ export function experts(record: usize, lo: i32, hi: i32): void {
       const down_scales = <usize>word(record, Experts.down_scales) + <usize>(e * width * Quantized.scales);
       linear(lifted, a, b, up_scales, up_bias ? up_bias + (<usize>(e * wide) << 2) : 0, scratch, count, wide, cols, wide, width, format);
       gate(lifted, count, inner, wide, kind, limit);
-      linear(a, lifted, d, down_scales, down_bias ? down_bias + (<usize>(e * width) << 2) : 0, scratch, count, cols, inner, width, wide, format);
+      linear(a, lifted, d, down_scales, down_bias ? down_bias + (<usize>(e * width) << 2) : 0, scratch, count, cols, inner, width, wide, down_format);
       for (let i = 0; i < count; i++) {
         const to = out + (<usize>(load<i32>(places + (i << 3)) * ldo) << 2), from = a + (<usize>(i * width) << 2), w = v128.load32_splat(places + (i << 3), 4);
         for (let at: usize = 0, end = <usize>width << 2; at < end; at += 16) {

@@ -1,6 +1,6 @@
 import { Activation, Format, Quantized } from "../../src/graph/op";
 import { activate, gelu_short } from "../numeric";
-import { exact_row, exact_tile, row, tile } from "./tile_quantized";
+import { exact_row, exact_tile, row, row_q4, tile } from "./tile_quantized";
 import { quantize_activations, row_bytes, unpack_q4, whole } from "./quantize";
 
 /** Rows and outputs of one round of the kernel. */
@@ -47,19 +47,22 @@ function activate_row(at: usize, columns: i32, activation: i32): void {
 }
 
 /**
- * One tile's rows by `columns` outputs. Pointers are those of its first row and output.
+ * One tile's rows by `columns` outputs. Pointers are those of its first row and output. packed: of one row that meets q4 as it is kept, how many
+ * bytes each row of that takes; else 0.
  *
  * Activations have long chains of operations, which fill a core's queues and hold up the sums behind them: they come last, when only their
  * like is around (a residual is added behind them and may lie in out: then they cannot).
  */
 function pass(
   out: usize, a: usize, w: usize, scales: usize, bias: usize, residual: usize, params: usize, sums: usize,
-  rows: i32, columns: i32, k: i32, so: usize, sr: usize, activation: i32, words: bool,
+  rows: i32, columns: i32, k: i32, so: usize, sr: usize, activation: i32, words: bool, packed: usize,
 ): void {
   const first = out, add = residual != 0;
   memory.fill(sums + 128, 0, 128);
-  for (let column = 0; column < columns; column += OUTPUTS, w += <usize>k << 2) {
-    if (rows == ROWS) {
+  for (let column = 0; column < columns; column += OUTPUTS, w += packed ? packed << 2 : <usize>k << 2) {
+    if (packed) {
+      row_q4(sums, a, w, packed, k);
+    } else if (rows == ROWS) {
       if (words) exact_tile(sums, a, w, k);
       else tile(sums, a, w, k);
     } else {
@@ -111,7 +114,9 @@ export function matmul_quantized(
   const stride = <usize>row_bytes(k, format), width = <usize>last_k << (words ? 1 : 0);
   const block = max(Quantized.cached / <i32>width & -ROWS, ROWS);
   // A row of tiles meets many rows of b in turn: those come in long runs, which is what a processor fetches ahead (docs/decisions/0003).
-  const span = format == Format.q4 ? OUTPUTS : max(Quantized.cached / <i32>stride & -8, 8);
+  const alone = rows == 1 && !words, packed_q4 = alone && format == Format.q4 ? stride : 0;
+  // One row meets each row of b once: what it meets next is read in short runs, at twice the rate of reading it as it is met.
+  const span = alone ? max(4096 / <i32>stride & -8, 8) : format == Format.q4 ? OUTPUTS : max(Quantized.cached / <i32>stride & -8, 8);
   const unpacked = scratch + Quantized.sums, params = unpacked + (<usize>last_k << 2);
   for (let first = 0; first < rows; first += block) {
     const count = min(block, rows - first), packed = params + (<usize>(count + ROWS - 1 & -ROWS) << 3);
@@ -121,18 +126,18 @@ export function matmul_quantized(
     }
     for (let group = 0; group < n; group += span) {
       let w = b + <usize>group * stride, step = stride;
-      if (format == Format.q4) {
+      if (format == Format.q4 && !packed_q4) {
         step = <usize>last_k;
         for (let i = 0; i < OUTPUTS; i++) unpack_q4(unpacked + <usize>i * step, w + <usize>i * stride, k);
         w = unpacked;
       }
       const columns = min(span, n - group);
-      if (count > ROWS) store<i32>(scratch, sweep(w, columns * <i32>step));
+      if (count > ROWS || alone) store<i32>(scratch, sweep(w, columns * <i32>step));
       for (let i = 0; i < count; i += ROWS) {
         const own = params + (<usize>i << 3), place = <usize>(first + i), left = min(ROWS, count - i);
         const offset = <usize>group << 2, to = out + place * so + offset, add = residual ? residual + place * sr + offset : 0;
         const from = packed + <usize>i * width, table = scales + (<usize>(group >> 3) << 6) + (<usize>(group & 4) << 2);
-        pass(to, from, w, table, bias ? bias + offset : 0, add, own, scratch, left, columns, last_k, so, sr, activation, words);
+        pass(to, from, w, table, bias ? bias + offset : 0, add, own, scratch, left, columns, last_k, so, sr, activation, words, packed_q4);
       }
     }
     // Outputs come four at a time, rows of out are whole to eight.

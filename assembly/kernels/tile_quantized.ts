@@ -1,4 +1,6 @@
 import { Quantized } from "../../src/graph/op";
+import { pick } from "../lanes";
+import { tables } from "./quantize";
 
 /**
  * Tiles of integer dot products Σ u·q of four outputs: sums[row][pair of outputs] are vectors of four i32, of which two (0 and 2, 1 and 3)
@@ -96,26 +98,54 @@ export function tile(sums: usize, a: usize, w: usize, k: i32): void {
   }
 }
 
-/** One row by four outputs: the same sums. */
+/**
+ * One row by four outputs: the same sums. Rows of weights one after another: they are met once, and memory is fetched ahead along
+ * one run at the rate at which it can be read (four runs at once: a third of it).
+ */
 export function row(sums: usize, a: usize, w: usize, k: i32): void {
   if (!ASC_FEATURE_RELAXED_SIMD) return;
-  const ones = v128.load(ONES), last = w + <usize>k;
-  let w1 = w + <usize>k, w2 = w1 + <usize>k, w3 = w2 + <usize>k;
-  let s0 = i32x4.splat(0), s1 = s0, s2 = s0, s3 = s0;
-  while (w < last) {
-    const end = min(w + Quantized.chain, last);
-    let c0 = i16x8.splat(0), c1 = c0, c2 = c0, c3 = c0;
-    for (; w < end; w += 32, w1 += 32, w2 += 32, w3 += 32, a += 128) {
-      const x = v128.load(a), y = v128.load(a, 64);
-      c0 = dot(v128.load(w, 16), y, dot(v128.load(w), x, c0));
-      c1 = dot(v128.load(w1, 16), y, dot(v128.load(w1), x, c1));
-      c2 = dot(v128.load(w2, 16), y, dot(v128.load(w2), x, c2));
-      c3 = dot(v128.load(w3, 16), y, dot(v128.load(w3), x, c3));
-    }
-    s0 = i32x4.add(s0, ended(c0, ones)); s1 = i32x4.add(s1, ended(c1, ones));
-    s2 = i32x4.add(s2, ended(c2, ones)); s3 = i32x4.add(s3, ended(c3, ones));
-  }
+  const ones = v128.load(ONES), end = w + (<usize>k << 2);
+  const s0 = sums_of(a, w, k, ones), s1 = sums_of(a, w + <usize>k, k, ones);
+  const s2 = sums_of(a, end - 2 * <usize>k, k, ones), s3 = sums_of(a, end - <usize>k, k, ones);
   v128.store(sums, pair(s0, s1)); v128.store(sums, pair(s2, s3), 16);
+}
+
+/** One row by one output, in four sums. */
+function sums_of(a: usize, w: usize, k: i32, ones: v128): v128 {
+  let s = i32x4.splat(0);
+  for (; k >= Quantized.chain; k -= Quantized.chain, w += Quantized.chain, a += 4 * Quantized.chain) {
+    const c = dot(v128.load(w, 48), v128.load(a, 192), dot(v128.load(w, 32), v128.load(a, 128), dot(v128.load(w, 16), v128.load(a, 64), begin(v128.load(w), v128.load(a)))));
+    const d = dot(v128.load(w, 112), v128.load(a, 448), dot(v128.load(w, 96), v128.load(a, 384), dot(v128.load(w, 80), v128.load(a, 320), begin(v128.load(w, 64), v128.load(a, 256)))));
+    s = i32x4.add(s, ended(i16x8.add(c, d), ones));
+  }
+  if (!k) return s;
+  let c = i16x8.splat(0);
+  for (; k > 0; k -= 32, w += 32, a += 128) c = dot(v128.load(w, 16), v128.load(a, 64), dot(v128.load(w), v128.load(a), c));
+  return i32x4.add(s, ended(c, ones));
+}
+
+/** `row` of weights as q4 keeps them, `stride` bytes from one row of them to the next, unpacked on the way. */
+export function row_q4(sums: usize, a: usize, w: usize, stride: usize, k: i32): void {
+  if (!ASC_FEATURE_RELAXED_SIMD) return;
+  const ones = v128.load(ONES);
+  const s0 = sums_of_q4(a, w, k, ones), s1 = sums_of_q4(a, w + stride, k, ones);
+  const s2 = sums_of_q4(a, w + 2 * stride, k, ones), s3 = sums_of_q4(a, w + 3 * stride, k, ones);
+  v128.store(sums, pair(s0, s1)); v128.store(sums, pair(s2, s3), 16);
+}
+
+function sums_of_q4(a: usize, w: usize, k: i32, ones: v128): v128 {
+  const low = i8x16.splat(15), from = tables();
+  let s = i32x4.splat(0), codes = w + <usize>(k >> 1);
+  for (; k > 0; k -= Quantized.chain) {
+    let c = i16x8.splat(0);
+    for (const end = codes + <usize>(min<i32>(k, Quantized.chain) >> 4); codes < end; codes += 2, w += 16, a += 128) {
+      const both = v128.load(w);
+      c = dot(pick(v128.load(from + (<usize>load<u8>(codes) << 4)), v128.and(both, low)), v128.load(a), c);
+      c = dot(pick(v128.load(from + (<usize>load<u8>(codes, 1) << 4)), i8x16.shr_u(both, 4)), v128.load(a, 64), c);
+    }
+    s = i32x4.add(s, ended(c, ones));
+  }
+  return s;
 }
 
 /** Whether `tile` takes the dot product that adds to 32 bits. */

@@ -25,7 +25,7 @@ export function encoderPrompt(encode: Encode) {
       config,
     );
     const { B } = batch.dims;
-    const start = decoder_input_ids ?? Array.from({ length: B }, () => [startOf(settings.all)]);
+    const start = decoder_input_ids ?? Array.from({ length: B }, () => startOf(settings.all));
     const { sequences } = textPrompt({ input_ids: start, attention_mask: decoder_attention_mask }, rules);
     if (sequences.length !== B)
       throw new InputError(`decoder_input_ids has ${sequences.length} sequences, the encoder ${B}`);
@@ -60,7 +60,15 @@ const NOTHING: Batch = {
   inputs: {},
 };
 
-/** The token that a decoder's text starts with. */
-function startOf(config: Config): number {
-  return config.int(["decoder_start_token_id", "bos_token_id"], { min: 0 });
+/**
+ * What a decoder's text starts with: its token, and what Whisper's files call forced_decoder_ids, [place, token] from place 1 on. Where a
+ * token is null, as the language is in those for many, the model says what comes.
+ */
+function startOf(config: Config): number[] {
+  const good = (v: unknown) => Array.isArray(v) && v.every((pair) => Array.isArray(pair) && pair.length === 2);
+  const pairs = config.get<[number, number | null][]>("forced_decoder_ids", good, ["[place, token] each"], []);
+  const forced = new Map(pairs);
+  const ids = [config.int(["decoder_start_token_id", "bos_token_id"], { min: 0 })];
+  for (let id = forced.get(1); id != null; id = forced.get(ids.length)) ids.push(id);
+  return ids;
 }

@@ -108,18 +108,29 @@ function isPlain(n: Node): boolean {
   return open(n, Op.matmul) && !n.attrs.activation && weight(n.inputs.b) && weight(n.inputs.bias);
 }
 
+/** Siblings further apart, in ops, are of other layers (what decoders read of an encoder): made together, all would wait for the last. */
+const NEAR = 32;
+
 function stackSiblings({ nodes, outputs }: Fused): Step {
   const kept = new Set(Object.values(outputs).flat());
-  const groups = new Map<Value, Node[]>();
-  for (const n of nodes) {
-    if (isPlain(n) && !n.constant && !kept.has(n)) groups.set(n.inputs.a!, [...(groups.get(n.inputs.a!) ?? []), n]);
+  const groups = new Map<Node, { readonly nodes: Node[]; last: number }>();
+  const latest = new Map<Value, { readonly nodes: Node[]; last: number }>();
+  for (const [i, n] of nodes.entries()) {
+    if (!isPlain(n) || n.constant || kept.has(n)) continue;
+    const a = n.inputs.a!;
+    const near = latest.get(a);
+    const group = near && i - near.last <= NEAR ? near : { nodes: [], last: i };
+    latest.set(a, group);
+    groups.set(n, group);
+    group.nodes.push(n);
+    group.last = i;
   }
   const stacks = new Map<Node[], Node>();
   // Layers that share their weights share the stack.
   const values = new Map<string, Stack>();
   return (node, original, out) => {
-    const group = groups.get(original.inputs.a!);
-    if (!group || group.length < 2 || !group.includes(original)) {
+    const group = groups.get(original)?.nodes;
+    if (!group || group.length < 2) {
       out.add(node);
       return node;
     }

@@ -347,6 +347,7 @@ export const enum Experts {
   down = 9,
   down_scales = 10,
   down_bias = 11,
+  /** Of up; that of down is another where a single expert has few rows. */
   format = 12,
   experts = 13,
   chosen = 14,
@@ -361,6 +362,7 @@ export const enum Experts {
   ldw = 21,
   ldi = 22,
   scratch = 23,
+  down_format = 24,
 }
 
 /** Tokens that pass an expert together. */

@@ -342,6 +342,7 @@ export const ops: { readonly [op: number]: OpInfo } = {
       [Experts.down_scales]: p.scales(i.down!),
       [Experts.down_bias]: p.at(i.down_bias),
       [Experts.format]: p.format(i.up!),
+      [Experts.down_format]: p.format(i.down!),
       [Experts.experts]: attrs.experts,
       [Experts.chosen]: i.weights!.cols,
       [Experts.cols]: cols,

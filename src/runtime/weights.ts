@@ -88,7 +88,11 @@ export class Weights implements Residents {
   ) {
     const [product, table] = entry(FORMATS, dtype, "dtype");
     const uses = new Map<Weight | Stack | Constant, "product" | "table" | "other">();
+    // Both matrices of a mixture are of one format, so one of few rows keeps the other f32.
+    const small = new Set<Value>();
     for (const n of nodes) {
+      const { up, down } = n.op === Op.experts ? n.inputs : {};
+      if (up && down && Math.min(up.rows as number, down.rows as number) < SMALL) small.add(up).add(down);
       for (const [name, input] of Object.entries(n.inputs)) {
         const v = input && base(input);
         if (!v || v.kind === "node" || v.kind === "input") continue;
@@ -108,7 +112,7 @@ export class Weights implements Residents {
       dtype === "q4" && rows === words?.rows && cols === words?.cols;
     const formats = new Map(
       Array.from(uses, ([v, use]) => {
-        const whole = v.kind === "constant" || v.rows < SMALL;
+        const whole = v.kind === "constant" || v.rows < SMALL || small.has(v);
         const format =
           use === "product"
             ? whole

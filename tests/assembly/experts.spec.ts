@@ -57,7 +57,7 @@ describe("experts", () => {
       put(record, Experts.up, clamped ? panels(up, 1, 2 * inner, cols) : panels(up, 2, inner, cols));
       put(record, Experts.down, panels(down, 1, cols, inner));
       if (clamped) put(record, Experts.up_bias, vector(up_bias, 2 * inner)), put(record, Experts.down_bias, vector(down_bias, cols));
-      put(record, Experts.format, 1), put(record, Experts.experts, EXPERTS), put(record, Experts.chosen, chosen), put(record, Experts.cols, cols);
+      put(record, Experts.format, 1), put(record, Experts.down_format, 1), put(record, Experts.experts, EXPERTS), put(record, Experts.chosen, chosen), put(record, Experts.cols, cols);
       put(record, Experts.inner, inner), put(record, Experts.kind, clamped ? Activation.quick_gelu : Activation.silu);
       store<f32>(record + (Experts.limit << 2), limit);
       put(record, Experts.ldo, ldo), put(record, Experts.ldx, ldx), put(record, Experts.ldw, chosen + 1), put(record, Experts.ldi, chosen + 2), put(record, Experts.scratch, scratch);

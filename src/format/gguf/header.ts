@@ -29,14 +29,14 @@ export interface GgufHeader {
   readonly padding: number;
 }
 
-/** "GGUF". */
-export const MAGIC = [0x47, 0x47, 0x55, 0x46];
-
 /** What a header may have: more than the largest vocabularies take by ten times. */
 const HEADER_LIMIT = 1e8;
 /** Read at once. */
 const BLOCK = 1 << 16;
+/** Tensors, keys, bytes of alignment. */
 const MOST = 2 ** 20;
+/** "GGUF". */
+const MAGIC = 0x46554747;
 
 /** The numbers' types by their ids; 7 is bool, 8 string, 9 array. */
 const NUMBERS = {
@@ -230,7 +230,7 @@ export async function readGgufHeader(
   begun: Uint8Array<ArrayBuffer>,
 ): Promise<{ header: GgufHeader; reader: ByteReader }> {
   const from = new Bytes(source, file, begun);
-  if ((await from.u32()) !== 0x46554747) from.fail("is no GGUF file");
+  if ((await from.u32()) !== MAGIC) from.fail("is no GGUF file");
   const version = await from.u32();
   if (version < 2 || version > 3) throw new UnsupportedOptionError(`${file}: version of GGUF`, version, [2, 3]);
   const count = await from.u64();

@@ -31,11 +31,10 @@ async function embedded(c, path, options) {
 }
 
 /** What a model of ids gives for the inputs that PyTorch was given. */
-async function forwarded(c, name) {
-  const folder = `tests/fixtures/models/${name}`;
+async function forwarded(c, name, folder = `tests/fixtures/models/${name}`, file = "") {
   const all = Object.entries(await tensors(c, `${folder}/expected.safetensors`));
   const inputs = Object.fromEntries(all.flatMap(([key, t]) => (key.startsWith("in.0.") ? [[key.slice(5), t]] : [])));
-  const model = await c.wattention.loadModel(source(c, folder), { deterministic: true });
+  const model = await c.wattention.loadModel(source(c, folder + file), { deterministic: true });
   const { last_hidden_state } = await model.forward(inputs, { outputs: ["last_hidden_state"] });
   model.dispose();
   return sha256(last_hidden_state.data);
@@ -67,6 +66,7 @@ export const rows = {
   "100 texts, XLM-R (Unigram)": (c) => embedded(c, "tests/fixtures/embedders/xlm-roberta-last"),
   "Nomic-BERT (RoPE)": (c) => forwarded(c, "nomic-bert"),
   "DeBERTa-v2 (log buckets)": (c) => forwarded(c, "deberta-v2"),
+  "Llama, a GGUF file (Q4_K …)": (c) => forwarded(c, "llama-k", "tests/fixtures/gguf/llama-k", "/model.gguf"),
   "500 tokens drawn, beams (Llama)": generated,
   "ids and offsets of 100 texts": async (c) => {
     const extract = await c.wattention.pipeline("feature-extraction", await given(c, EMBEDDER));

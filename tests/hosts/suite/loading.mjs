@@ -70,6 +70,25 @@ export const loading = {
     framed.set(bytes, 3);
     bits(await vectors(c, framed.subarray(3, 3 + bytes.length)), packed, "a view in a larger buffer");
   },
+  "a GGUF file: its path or URL, its bytes, a stream; transformers' logits and tokens": async (c) => {
+    const path = "tests/fixtures/gguf/llama-k";
+    const expected = await tensors(c, `${path}/expected.safetensors`);
+    const input_ids = expected["in.0.input_ids"];
+    const bytes = await c.read(`${path}/model.gguf`);
+    const from = async (what) => {
+      const model = await c.wattention.loadModel(what);
+      const { logits } = await model.forward({ input_ids }, { outputs: ["logits"] });
+      const [ids] = await model.generate({ input_ids }, { max_new_tokens: 12, min_new_tokens: 12 });
+      model.dispose();
+      equal(ids, [...expected["out.0.greedy"].data], "greedy tokens");
+      return logits;
+    };
+    const logits = await from(source(c, `${path}/model.gguf`));
+    near(logits, expected["out.0.logits"], 2e-4, "logits");
+    bits(await from(bytes), logits, "bytes");
+    bits(await from(new Blob([bytes]).stream()), logits, "stream");
+    bits(await from(pieces(bytes, 12_345)), logits, "iterable");
+  },
   "a folder that the caller made": async (c) => {
     const folder = {
       name: "mine",
