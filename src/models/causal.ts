@@ -8,6 +8,7 @@ import { stack } from "../nn/encoder.ts";
 import { rotaryTable, rotationsOf } from "../nn/rope.ts";
 import type { InputRules } from "../runtime/batch.ts";
 import type { Architecture, Body } from "./architecture.ts";
+import { generation } from "./generation.ts";
 
 /** What a checkpoint calls the parts of a decoder. */
 const NAMES = {
@@ -147,7 +148,7 @@ export function llamaLike(family: Family): Architecture {
   };
   return {
     prefix: family.prefix ?? "model",
-    causal: true,
+    generation,
     rules,
     body: (g, config, at) => body(g, config, at, family, names, ropeOf),
     heads: {
