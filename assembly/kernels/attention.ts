@@ -105,10 +105,10 @@ function attend(args: usize, sequence: i32, head: i32, query: i32, queries: i32)
     if (position > Invisible.position) {
       const from = left == i32.MIN_VALUE ? 0 : min(k_count, max(0, position + left));
       const to = right == i32.MAX_VALUE ? k_count : max(from, min(k_count, position + right + 1));
-      const sinks = <usize>word(args, Attention.sinks), sink: f32 = sinks ? load<f32>(sinks + (<usize>head << 2)) * LOG2E : -Infinity;
+      const sinks = <usize>word(args, Attention.sinks), sink: f32 = sinks ? load<f32>(sinks + (<usize>head << 2)) : -Infinity;
       const out = <usize>word(args, Record.out) + ((<usize>q_row * word(args, Attention.ldo) + <usize>(head * value_dim)) << 2);
       const q = <usize>word(args, Attention.q) + ((<usize>q_row * word(args, Attention.ldq) + <usize>(head * head_dim)) << 2);
-      return attend_one(out, q, k, v, scratch, from, to, head_dim, value_dim, ldk, ldv, number(args, Attention.scale) * LOG2E, sink);
+      return attend_one(out, q, k, v, scratch, from, to, head_dim, value_dim, ldk, ldv, number(args, Attention.scale), sink);
     }
   }
   open(args, sequence, head, query, queries, q_start + query, k_count - q_count, terms || bounded);

@@ -8,7 +8,7 @@ import { power_row } from "./attention_softmax";
  * The same sums in the same order as the tiles' (attention_products.ts, attention_softmax.ts), and so the same bits: lanes are keys where those
  * have queries, and columns of the values where those have them too. Keys lie as they are kept, a row each: four by four they are turned in registers.
  *
- * k, v: row 0 of the head, with strides in bytes. scale and sink in units of log 2. Reads up to 12 bytes behind a row of q and k, 28 behind one of v.
+ * k, v: row 0 of the head, with strides in bytes.  Reads up to 12 bytes behind a row of q and k, 28 behind one of v.
  * scratch: head_dim + 3 floats, 96 + 8, then value_dim, each rounded up to whole vectors of 8.
  */
 export function attend_one(

@@ -60,14 +60,14 @@ export function softmax(scores: usize, keys: i32, maximum: usize, next: usize, s
   }
 }
 
-/** p[keys] = 2^(p - next), whole vectors of it; returns 2^(maximum - next) in every lane: `softmax` of one query, but for its sum. */
+/** p[keys] = e^(p - next), whole vectors of it; returns e^(maximum - next) in every lane: `softmax` of one query, but for its sum. */
 export function power_row(p: usize, keys: i32, maximum: f32, next: f32): v128 {
   const least = constant(0), round = constant(1), n = f32x4.splat(next);
-  const c5 = constant(2), c4 = constant(3), c3 = constant(4), c2 = constant(5), c1 = constant(6), c0 = constant(7);
+  const c5 = constant(2), c4 = constant(3), c3 = constant(4), c2 = constant(5), c1 = constant(6), c0 = constant(7), log2e = constant(8);
   for (const end = p + (<usize>keys << 2); p < end; p += 16) {
-    v128.store(p, exp2(f32x4.sub(v128.load(p), n), least, round, c5, c4, c3, c2, c1, c0));
+    v128.store(p, exp(f32x4.sub(v128.load(p), n), log2e, least, round, c5, c4, c3, c2, c1, c0));
   }
-  return exp2(f32x4.sub(f32x4.splat(maximum), n), least, round, c5, c4, c3, c2, c1, c0);
+  return exp(f32x4.sub(f32x4.splat(maximum), n), log2e, least, round, c5, c4, c3, c2, c1, c0);
 }
 
 /** What `softmax` does where none of the eight queries sees any key of the block. */

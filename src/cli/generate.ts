@@ -114,9 +114,11 @@ export const generate = command("generate", "Go on with a text, or answer it, wi
     const begin = performance.now();
     let [tokens, start, made] = [0, begin, ""];
     const show = !o.json;
-    if (show && typeof input === "string") await write(dim(input));
     for await (const token of run.stream(input, options)) {
-      if (!tokens++) start = performance.now();
+      if (!tokens++) {
+        start = performance.now();
+        if (show && typeof input === "string") await write(dim(input)); // now that nothing is refused any more
+      }
       made += token.text;
       if (show) await write(token.text);
     }

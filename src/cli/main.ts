@@ -15,10 +15,11 @@ import { pack } from "./pack.ts";
 import { rerank } from "./rerank.ts";
 import { search } from "./search.ts";
 import { serve } from "./serve.ts";
+import { caption, recommend, summarize, transcribe, translate } from "./write.ts";
 
 const { version } = JSON.parse(readFileSync(new URL("../../package.json", import.meta.url), "utf8"));
 const program = new Command("wattention")
-  .description("Transformers on the edge: vectors, search and attention, from Hugging Face folders.")
+  .description("Transformers on the edge: vectors, search, text and attention, from Hugging Face folders.")
   .version(version)
   .exitOverride()
   .configureOutput({ outputError: (text, write) => write(text.replace(/^error:/, "wattention:")) })
@@ -27,8 +28,29 @@ const program = new Command("wattention")
     "after",
     "\nExit codes: 0 done, 1 failed, 2 the command line makes no sense, 130 Ctrl-C.\n`wattention <command> --help` has options and examples.",
   );
-for (const c of [embed, search, rerank, answer, generate, attention, inspect, pack, serve, bench, demo])
+for (const c of [
+  embed,
+  search,
+  rerank,
+  answer,
+  generate,
+  translate,
+  summarize,
+  caption,
+  transcribe,
+  recommend,
+  attention,
+  inspect,
+  pack,
+  serve,
+  bench,
+  demo,
+])
   program.addCommand(common(c).copyInheritedSettings(program));
+
+/** Options of the command line by the names that the library has for them. */
+const ASKED =
+  /^(prompt_name|normalize|dtype|regex|json_schema.*|src_lang|tgt_lang|language|task|seed|t(emperature|op_[kp])|min_p)$/;
 
 // A second Ctrl-C ends the process at once.
 process.once("SIGINT", () => interrupt.abort());
@@ -54,7 +76,7 @@ function exitCode(error: unknown): number {
   if (signal.aborted) return 130;
   if (error instanceof CommanderError) return error.exitCode && 2;
   // Options that the library checks; those of a model's files name the file.
-  const asked = error instanceof UnsupportedOptionError && ["prompt_name", "normalize", "dtype"].includes(error.option);
+  const asked = error instanceof UnsupportedOptionError && ASKED.test(error.option);
   return error instanceof UsageError || asked ? 2 : 1;
 }
 

@@ -77,6 +77,7 @@ export function bartLike(family: Family): Architecture {
       ConditionalGeneration: (g, config, { last_hidden_state }, at) =>
         languageHead(g, config, last_hidden_state, at, {
           words: words(g, at, "decoder"),
+          vocab_size: bartRules(config, "decoder", family).sizes.input_ids,
           logits_bias: "final_logits_bias",
         }),
     },

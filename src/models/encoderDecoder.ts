@@ -4,6 +4,7 @@ import type { Value } from "../graph/graph.ts";
 import { type InputRules, layOut } from "../runtime/batch.ts";
 import { noRows, withKeys } from "../runtime/sides.ts";
 import type { Architecture, Body } from "./architecture.ts";
+import { generation } from "./generation.ts";
 
 /** Layers one after the other, as `stack` gives them. */
 export interface Layers {
@@ -29,7 +30,7 @@ export function bothSides(encoder: Layers, decoder: Layers, cross_attentions: re
 export function sides(
   encode: Encode,
   decoder: (config: Config) => InputRules,
-): Pick<Architecture, "rules" | "layOut" | "prompt"> {
+): Pick<Architecture, "rules" | "layOut" | "prompt" | "generation"> {
   return {
     rules: decoder,
     layOut({ decoder_input_ids, decoder_attention_mask, decoder_position_ids, ...source }, config) {
@@ -44,5 +45,6 @@ export function sides(
       return withKeys(main, ENCODER, keys, rules.heads);
     },
     prompt: encoderPrompt(encode),
+    generation,
   };
 }

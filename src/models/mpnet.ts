@@ -1,6 +1,6 @@
 import { type LayerNames, postNormLayer, stack } from "../nn/encoder.ts";
 import { withPooler } from "../nn/heads.ts";
-import { relativeBias } from "../nn/relative.ts";
+import { logBucketT5, relativeBias } from "../nn/relative.ts";
 import type { Architecture } from "./architecture.ts";
 import { bertEmbeddings, bertNames, bertOptions, bertRules } from "./bert.ts";
 import { roberta } from "./roberta.ts";
@@ -9,18 +9,8 @@ const BUCKETS = 32;
 /** Keys that are further away than this share a bucket. */
 const MAX_DISTANCE = 128;
 
-/**
- * A bucket for each distance below 8, then eight that grow by √2, and as many again for keys behind the query: T5's
- * 8 + ⌊log(n / 8) / log(16) · 8⌋ in whole numbers.
- */
-export function bucket(distance: number): number {
-  const n = Math.abs(distance);
-  const first = distance > 0 ? BUCKETS / 2 : 0;
-  if (n < 8) return first + n;
-  let k = 0;
-  while (k < 7 && n * n >= 128 << k) k++;
-  return first + 8 + k;
-}
+/** T5's buckets. */
+export const bucket = (distance: number): number => logBucketT5(distance, BUCKETS, MAX_DISTANCE, true);
 
 const LAYER: LayerNames = {
   ...bertNames,

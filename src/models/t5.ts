@@ -63,7 +63,9 @@ function layers(g: Graph, config: Config, at: string, side: Side, feed: string, 
   const { gated, kind } = feedForward(config, feed);
   const eps = config.number("layer_norm_epsilon", { max: 1, default: 1e-6 });
   const buckets = config.int("relative_attention_num_buckets", { min: 4, default: 32 });
-  const most = config.int("relative_attention_max_distance", { default: 128 });
+  // Half of a side's buckets are single distances: the others need some that lie beyond.
+  const single = Math.floor((side === "encoder" ? Math.floor(buckets / 2) : buckets) / 2);
+  const most = config.int("relative_attention_max_distance", { min: single + 1, default: 128 });
   const norm = (name: string, x: Value) => g.rmsNorm(x, g.weight(`${name}.weight`, [width]), eps);
   const count = config.int(side === "decoder" ? ["num_decoder_layers", "num_layers"] : "num_layers");
 

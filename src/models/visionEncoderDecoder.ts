@@ -79,5 +79,6 @@ export const visionEncoderDecoder: Architecture = {
     };
   },
   heads: {},
-  ignore: /^encoder\.(pooler|classifier)\.|^encoder\.embeddings\.mask_token$|^decoder\.lm_head\.|(^|\.)(attn|crossattention)\.(bias|masked_bias)$/,
+  ignore:
+    /^encoder\.(pooler|classifier)\.|^encoder\.embeddings\.mask_token$|^decoder\.lm_head\.|(^|\.)(attn|crossattention)\.(bias|masked_bias)$/,
 };

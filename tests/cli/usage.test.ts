@@ -7,8 +7,12 @@ import { describe, expect, it } from "vitest";
 import { fixtures, folder, main, root, wattention } from "./run.ts";
 
 const at = folder();
+const WRITER = "tests/fixtures/writing/gpt2";
 const embedder = `${root}models/default-embedder`;
-const COMMANDS = ["embed", "search", "rerank", "answer", "attention", "inspect", "pack", "serve", "bench", "demo"];
+const COMMANDS =
+  "embed search rerank answer generate translate summarize caption transcribe recommend attention inspect pack serve bench demo".split(
+    " ",
+  );
 
 describe("help", () => {
   it("lists the commands, and the version is the package's", async () => {
@@ -52,6 +56,12 @@ describe("exit code 2, one line on standard error, for", () => {
     ["rerank without a model", ["rerank", "q", "a"], "cross-encoder"],
     ["rerank without a query", ["rerank"], "query"],
     ["answer without a model", ["answer", "q", "a"], "question-answering model"],
+    ["generate without a model", ["generate"], "decoder"],
+    ["a pattern that is none", ["generate", WRITER, "a", "--regex", "(?=a)"], "regex"],
+    ["a pattern and a schema", ["generate", WRITER, "a", "--regex", "a", "--schema", "package.json"], "one of them"],
+    ["a temperature that is no number", ["generate", WRITER, "a", "-t", "hot"], "number"],
+    ["an item that is none", ["recommend", "examples/demos/models/sasrec-ml1m", "first"], "first is no item"],
+    ["no image", ["caption", WRITER], "no image"],
   ])("%s", async (_, args, says) => {
     const { code, stdout, stderr } = await wattention(args as string[]);
     expect([code, stdout]).toEqual([2, ""]);

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { Graph } from "../../src/graph/graph.ts";
 import { bucket } from "../../src/models/mpnet.ts";
-import { logBucket, relativeBias, relativeRows } from "../../src/nn/relative.ts";
+import { logBucket, logBucketT5, relativeBias, relativeRows } from "../../src/nn/relative.ts";
 import { inverseFrequencies } from "../../src/nn/rope.ts";
 import { Session } from "../../src/runtime/session.ts";
 import "../../src/host/node.ts";
@@ -65,4 +65,41 @@ it("inverse frequencies are PyTorch's, bit for bit", () => {
   const want = [1, 0.22360679507255554, 0.05000000074505806, 0.011180340312421322];
   const more = [0.0024999999441206455, 0.0005590170039795339, 0.0001250000059371814, 0.000027950851290370338];
   expect([...inverseFrequencies(64, 160000)].filter((_, i) => i % 4 === 0)).toEqual([...want, ...more]);
+});
+
+// The first distance of each bucket behind the query, as T5Attention._relative_position_bucket of transformers 5.23 on torch 2.15 has it.
+it.each([
+  { buckets: 8, most: 20, both: true, starts: [0, 1, 2, 7] },
+  { buckets: 10, most: 24, both: true, starts: [0, 1, 2, 5, 11] },
+  { buckets: 10, most: 24, both: false, starts: [0, 1, 2, 3, 4, 5, 7, 10, 13, 18] },
+  { buckets: 32, most: 128, both: true, starts: [0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 23, 32, 46, 64, 91] },
+  {
+    buckets: 32,
+    most: 128,
+    both: false,
+    starts: [
+      0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 19, 21, 24, 27, 31, 35, 40, 46, 52, 59, 67, 77, 87, 99,
+      113,
+    ],
+  },
+  {
+    buckets: 33,
+    most: 100,
+    both: false,
+    starts: [
+      0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 18, 20, 23, 25, 28, 31, 35, 38, 43, 48, 53, 59, 65, 73,
+      81, 90,
+    ],
+  },
+])("T5's $buckets buckets up to $most, both sides $both", ({ buckets, most, both, starts }) => {
+  const own = both ? Math.floor(buckets / 2) : buckets;
+  for (let n = 0; n <= 1100; n++) {
+    const index = starts.filter((first) => first <= n).length - 1;
+    // Where f32 rounds a bucket away there is one less: the last one is the last in any case.
+    const bucket = logBucketT5(-n, buckets, most, both);
+    if (n < Math.floor(own / 2)) expect(bucket).toBe(n);
+    expect(logBucketT5(-n - 1, buckets, most, both) > bucket).toBe(starts.includes(n + 1));
+    if (index === starts.length - 1) expect(bucket).toBe(own - 1);
+    expect(logBucketT5(n, buckets, most, both)).toBe(!both || !n ? 0 : bucket + own);
+  }
 });

@@ -1,11 +1,13 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { pipeline, supportedModels } from "../../src/host/node.ts";
+import { pipeline } from "../../src/host/node.ts";
+import { supportedModels } from "../../src/models/registry.ts";
 import { same } from "./same.ts";
 
 /** What transformers answers about images and sounds: tests/oracle/seeing.py, whose formulas these are. */
 const root = fileURLToPath(new URL("../fixtures/seeing/", import.meta.url));
+const supported: readonly string[] = await supportedModels();
 
 function image(n: number, width: number, height: number) {
   const data = new Uint8Array(width * height * 3);
@@ -38,7 +40,7 @@ const names = existsSync(root) ? readdirSync(root) : [];
 
 describe.each(names)("%s", (name) => {
   const { model_type } = JSON.parse(readFileSync(`${root}${name}/config.json`, "utf8"));
-  if (!supportedModels().includes(model_type)) return void test.skip(`${model_type} is not supported`);
+  if (!supported.includes(model_type)) return void test.skip(`${model_type} is not supported`);
   const { calls } = JSON.parse(readFileSync(`${root}${name}/expected.json`, "utf8")) as { calls: Call[] };
   const inputOf = ({ images, sounds }: Call) => {
     if (sounds) {
@@ -70,7 +72,7 @@ describe.each(names)("%s", (name) => {
   });
 });
 
-test.runIf(names.includes("whisper") && supportedModels().includes("whisper"))(
+test.runIf(names.includes("whisper") && supported.includes("whisper"))(
   "what speech recognition lacks is refused by name",
   async () => {
     const run = await load("automatic-speech-recognition", `${root}whisper`);
