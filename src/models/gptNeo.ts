@@ -1,13 +1,18 @@
+import { UnsupportedOptionError } from "../errors.ts";
 import type { Config } from "../format/config.ts";
 import { llamaLike } from "./causal.ts";
+
+const KINDS = ["global", "local"];
 
 /** Of each layer `global` or `local`: as a list, or as patterns with how often they come. */
 function local(config: Config, layer: number): boolean {
   type Pattern = [kinds: string[], times: number];
-  const patterns = config.get<Pattern[]>("attention_types", Array.isArray, ["a list of patterns"], []);
+  const good = (p: Pattern) => Array.isArray(p?.[0]) && Number.isInteger(p[1]) && p[1] <= 1 << 12;
+  const patterns = config.get<Pattern[]>("attention_types", (v) => Array.isArray(v) && v.every(good), ["patterns"], []);
   const kinds = patterns.flatMap(([kinds, times]) => Array.from({ length: times }, () => kinds).flat());
-  const given = config.strings("attention_layers", ["global", "local"]);
-  return (given[layer] ?? kinds[layer] ?? ["global", "local"][layer % 2]) === "local";
+  const kind = config.strings("attention_layers", KINDS)[layer] ?? kinds[layer] ?? KINDS[layer % 2];
+  if (!KINDS.includes(kind)) throw new UnsupportedOptionError(`${config.file}: attention_types`, kind, KINDS);
+  return kind === "local";
 }
 
 /** GPT-Neo (https://doi.org/10.5281/zenodo.5297715): GPT-2 in which every other layer sees a window, scores not scaled. */

@@ -31,6 +31,8 @@ it.each([
   ["bloom", { apply_residual_connection_post_layernorm: true }, /apply_residual_connection_post_layernorm/],
   ["opt", { layer_norm_elementwise_affine: false }, /layer_norm_elementwise_affine/],
   ["gpt-neo", { attention_types: [[["global", "far"], 1]], attention_layers: ["global", "far"] }, /attention_layers/],
+  ["gpt-neo", { attention_types: [[["global", "far"], 1]], attention_layers: undefined }, /attention_types/],
+  ["gpt-neo", { attention_types: [["local", 1e12]], attention_layers: undefined }, /attention_types/],
   [
     "phi3",
     { rope_parameters: { rope_type: "longrope", rope_theta: 1e4, short_factor: [1], long_factor: [1] } },

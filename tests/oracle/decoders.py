@@ -44,7 +44,8 @@ def spelled(more):
     if by_layer: more["rope_local_base_freq"] = rope["sliding_attention"]["rope_theta"]
     more["rope_theta"] = one.pop("rope_theta", 10000.0)
     if "partial_rotary_factor" in one: more["partial_rotary_factor"] = one.pop("partial_rotary_factor")
-    if one.get("rope_type", "default") != "default": more["rope_scaling"] = one
+    if one.get("rope_type") == "longrope": one["type"] = one.pop("rope_type")
+    if one.get("rope_type", one.get("type", "default")) != "default": more["rope_scaling"] = one
     return more
 
 
