@@ -15,7 +15,7 @@ const files = [
   ...readdirSync(`${root}docs`)
     .filter((f) => f.endsWith(".md"))
     .map((f) => `docs/${f}`),
-];
+].filter((f) => /^```js$/m.test(readFileSync(root + f, "utf8")));
 
 describe.each(files)("%s", (file) => {
   const blocks = [...readFileSync(root + file, "utf8").matchAll(/^```js\n(.*?)^```/gms)].map((m) => m[1]);

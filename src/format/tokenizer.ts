@@ -279,6 +279,9 @@ export class Tokenizer {
     return this.cleans(options) ? cleaned(text) : text;
   }
 
+  /** What renders conversations: set by who may need it, for it brings a template language. */
+  chat?: () => Promise<typeof import("./tokenizer/chat.ts")>;
+
   /** Whether the folder has a template for conversations. */
   get has_chat_template(): boolean {
     return Boolean(this.#config.chat_template);
@@ -292,7 +295,8 @@ export class Tokenizer {
     messages: readonly Message[],
     { tokenize, ...options }: Omit<ChatTemplateOptions, "tokenize"> & { tokenize?: T } = {},
   ): Promise<T extends false ? string : number[]> {
-    const { renderChat } = await import("./tokenizer/chat.ts");
+    if (!this.chat) throw new InputError("conversations are for tokenizers of text-generation");
+    const { renderChat } = await this.chat();
     const named = SPECIAL.map((name) => [`${name}_token`, this[`${name}_token` as "bos_token"]]);
     const special = Object.fromEntries(named.filter(([, token]) => token !== undefined));
     const text = renderChat(messages, this.#config.chat_template as ChatTemplates | undefined, special, options);

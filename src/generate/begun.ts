@@ -38,7 +38,7 @@ export async function begin(model: Generator, inputs: GenerateInputs, options: G
   const { session, rules, config, generation, prompt = textPrompt, tokenizer } = model;
   if (!session.layout.outputs.next_logits)
     throw new UnsupportedOptionError("generate", config.model_type, ["models with a language head"]);
-  const settings = settingsOf({ tokenizer, ...options }, generation, config);
+  const settings = settingsOf({ ...options, tokenizer: options.tokenizer ?? tokenizer }, generation, config);
   if (settings.assistant_model && settings.num_beams > 1)
     throw new UnsupportedOptionError("num_beams with assistant_model", settings.num_beams, [1]);
   const begun = prompt(inputs, rules, config, settings);

@@ -66,6 +66,8 @@ export interface GenerateOptions {
   bos_token_id?: number;
   pad_token_id?: number;
   decoder_start_token_id?: number;
+  /** Tokens behind that one, each with its place: what Whisper's files have. */
+  forced_decoder_ids?: readonly (readonly [place: number, id: number | null])[];
   num_beams?: number;
   length_penalty?: number;
   early_stopping?: boolean | "never";
@@ -102,6 +104,7 @@ export interface Settings
       | "bos_token_id"
       | "pad_token_id"
       | "decoder_start_token_id"
+      | "forced_decoder_ids"
     >
   > {
   readonly eos_token_id: readonly number[];
@@ -148,8 +151,8 @@ const READ = new Set(
   `max_new_tokens max_length min_new_tokens min_length do_sample ${SAMPLING.join(" ")} repetition_penalty presence_penalty
   frequency_penalty encoder_repetition_penalty no_repeat_ngram_size encoder_no_repeat_ngram_size bad_words_ids sequence_bias
   suppress_tokens begin_suppress_tokens forced_bos_token_id forced_eos_token_id exponential_decay_length_penalty
-  remove_invalid_values renormalize_logits eos_token_id stop_strings bos_token_id pad_token_id decoder_start_token_id num_beams
-  length_penalty early_stopping num_return_sequences logits_processor tokenizer signal cache
+  remove_invalid_values renormalize_logits eos_token_id stop_strings bos_token_id pad_token_id decoder_start_token_id
+  forced_decoder_ids num_beams   length_penalty early_stopping num_return_sequences logits_processor tokenizer signal cache
   assistant_model num_assistant_tokens use_cache`.split(/\s+/),
 );
 
@@ -164,17 +167,11 @@ export function legacyGeneration(config: Config): Json {
   return { ...legacy, ...Object.fromEntries([...of(inner ?? {}), ...of(config.raw)]) };
 }
 
-/** @throws UnsupportedOptionError naming what is unknown, not here, or no such value; `more` are options that a model knows besides */
-export function settingsOf(
-  call: GenerateOptions,
-  checkpoint: Json,
-  model: Config,
-  more: readonly string[] = [],
-): Settings {
+/** @throws UnsupportedOptionError naming what is unknown, not here, or no such value */
+export function settingsOf(call: GenerateOptions, checkpoint: Json, model: Config): Settings {
   const given = Object.fromEntries(Object.entries(call).filter(([, v]) => v !== undefined)) as Json;
   for (const name of Object.keys(given))
-    if (!READ.has(name) && !more.includes(name) && !Object.hasOwn(REFUSED, name))
-      throw new UnsupportedOptionError(name, given[name]);
+    if (!READ.has(name) && !Object.hasOwn(REFUSED, name)) throw new UnsupportedOptionError(name, given[name]);
   const file: Json = { ...checkpoint };
   // A length that the call gives is not outdone by the other one of the file.
   if (given.max_length != null) delete file.max_new_tokens;

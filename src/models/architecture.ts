@@ -39,8 +39,8 @@ export interface Architecture {
   body(g: Graph, config: Config, at: string): Body;
   /** What each head adds: logits, or start_logits and end_logits. */
   readonly heads: { readonly [H in Head]?: (g: Graph, config: Config, body: Body, at: string) => Outputs };
-  /** Tokens see those before them: such a model goes on with a text. */
-  readonly causal?: boolean;
+  /** Of a family with a language head, one that goes on with a text: what does so (generation.ts). */
+  readonly generation?: () => Promise<typeof import("../generate/index.ts")>;
   /** Lays out what `forward` takes, where that is not text alone. */
   layOut?(inputs: ModelInputs, config: Config): Batch;
   /** What `layOut` makes of so many inputs, of `length` tokens or their usual size. */

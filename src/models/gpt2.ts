@@ -4,6 +4,7 @@ import { configActivation, layerNorm, only } from "../nn/blocks.ts";
 import { stack } from "../nn/encoder.ts";
 import type { Architecture } from "./architecture.ts";
 import { languageHead } from "./causal.ts";
+import { generation } from "./generation.ts";
 
 /** What GPT-2 calls Conv1D: a Linear whose weight is stored [in, out]. */
 const conv = (g: Graph, name: string, x: Value, out: number) =>
@@ -12,7 +13,7 @@ const conv = (g: Graph, name: string, x: Value, out: number) =>
 /** GPT-2 ("Language Models are Unsupervised Multitask Learners"): learned positions, norms before attention and feed-forward. */
 export const gpt2: Architecture = {
   prefix: "transformer",
-  causal: true,
+  generation,
   rules: (config) => ({
     heads: config.int(["n_head", "num_attention_heads"]),
     sizes: { input_ids: config.int("vocab_size"), position_ids: config.int(["n_positions", "n_ctx"]) },

@@ -115,7 +115,7 @@ export async function open(
       graph,
       outputs,
       rules: architecture.rules(config),
-      generation: outputs.next_logits ? await generationOf(folder, config, prefix, signal) : {},
+      generation: await generationOf(folder, config, architecture, prefix, signal),
       ignore: packed ? (modules ? /^$/ : MODULES) : ignore,
       dtype: packed ? (packed.dtype as WeightDtype) : dtype,
       weights: packed ?? checkpoints,
@@ -128,9 +128,16 @@ export async function open(
   }
 }
 
-async function generationOf(folder: ModelFolder, config: Config, prefix: string, signal?: AbortSignal): Promise<Json> {
+async function generationOf(
+  folder: ModelFolder,
+  config: Config,
+  { generation }: Architecture,
+  prefix: string,
+  signal?: AbortSignal,
+): Promise<Json> {
+  if (!generation) return {};
   const file = await readJson(folder, `${prefix}generation_config.json`, signal);
-  return file ?? (await import("../generate/options.ts")).legacyGeneration(config);
+  return file ?? (await generation()).legacyGeneration(config);
 }
 
 /** Names in a packed file of what stands behind the transformer: only tasks ask for it. */
@@ -176,13 +183,11 @@ export interface Shape {
   cache?: CacheOptions;
 }
 
-/** Of a decoder with an encoder, both sides are of this length. */
 export function dimsOf({ batch = 1, length }: Shape, { dims }: Pick<Architecture, "dims"> = {}, config?: Config): Dims {
   whole("batch", batch);
   if (dims && config) return dims(config, batch, length === undefined ? undefined : whole("length", length));
   length = whole("length", length);
-  const [T, B, P] = [batch * length, batch, batch * length * length];
-  return { T, B, P, X: P, S: 0, R: 0, "encoder.T": T, "encoder.B": B, "encoder.P": P };
+  return { T: batch * length, B: batch, P: batch * length * length, S: 0, R: 0 };
 }
 
 /** The outputs that a model computes when it is not told which: all but those that are kept for looking inside, and what generation asks for. */
@@ -202,7 +207,7 @@ export class Model {
     readonly config: Config,
     readonly session: Session,
     readonly rules: InputRules,
-    readonly architecture: Pick<Architecture, "layOut" | "prompt" | "dims"> = {},
+    readonly architecture: Pick<Architecture, "layOut" | "prompt" | "dims" | "generation"> = {},
     /** generation_config.json, or what the config.json says of generation. */
     readonly generation: Json = {},
   ) {
@@ -234,24 +239,31 @@ export class Model {
    * checkpoint's generation_config.json say (docs/generation.md). @throws as forward, UnsupportedOptionError
    */
   async generate(inputs: GenerateInputs, options: GenerateOptions = {}): Promise<number[][]> {
-    return (await import("../generate/loop.ts")).generate(this, inputs, options);
+    return (await this.#generation()).generate(this, inputs, options);
   }
 
   /** Goes on with one sequence and gives each token as it is made. @throws as generate */
   async *stream(inputs: GenerateInputs, options: GenerateOptions = {}): AsyncGenerator<Token, void, undefined> {
-    yield* (await import("../generate/loop.ts")).stream(this, inputs, options);
+    yield* (await this.#generation()).stream(this, inputs, options);
   }
 
   /**
    * Room for one text's keys and values, which calls of `generate` then share. @throws UnsupportedOptionError, MemoryLimitError
    */
   async cache(options: CacheOptions = {}): Promise<Cache> {
-    return (await import("../generate/cache.ts")).openCache(this, options);
+    return (await this.#generation()).openCache(this, options);
   }
 
   /** What `cache.save()` gave. @throws FormatError if it is damaged or another model's, MemoryLimitError */
   async loadCache(bytes: Uint8Array): Promise<Cache> {
-    return (await import("../generate/cache.ts")).loadCache(this, bytes);
+    return (await this.#generation()).loadCache(this, bytes);
+  }
+
+  #generation() {
+    const { generation } = this.architecture;
+    if (!generation || !this.session.layout.outputs.next_logits)
+      throw new UnsupportedOptionError("generate", this.config.model_type, ["models with a language head"]);
+    return generation();
   }
 
   /** Runs the model once and says what each op cost: a run range by range. */

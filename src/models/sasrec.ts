@@ -3,6 +3,7 @@ import { configActivation, layerNorm, linear } from "../nn/blocks.ts";
 import { stack } from "../nn/encoder.ts";
 import type { Architecture } from "./architecture.ts";
 import { languageHead } from "./causal.ts";
+import { generation } from "./generation.ts";
 
 /** A feed-forward layer that PyTorch's code calls a convolution: its kernel is one item wide. */
 const conv = (g: Graph, name: string, x: Value) =>
@@ -14,7 +15,7 @@ const conv = (g: Graph, name: string, x: Value) =>
  */
 export const sasrec: Architecture = {
   prefix: "sasrec",
-  causal: true,
+  generation,
   // The positions' table begins with a row for item 0, which counts as a place all the same.
   rules: (config) => ({
     heads: config.int("num_attention_heads"),

@@ -2,68 +2,9 @@ import type { ModelSource } from "../format/source.ts";
 import { withFamilies } from "../models/load.ts";
 import type { LoadOptions } from "../models/model.ts";
 import { entry } from "../options.ts";
-import type { FeatureExtraction } from "./featureExtraction.ts";
-import type { FillMask } from "./fillMask.ts";
-import type { ImageClassification } from "./imageClassification.ts";
-import type { ImageToText } from "./imageToText.ts";
-import type { QuestionAnswering } from "./questionAnswering.ts";
-import type { Recommendation } from "./recommendation.ts";
-import type { SemanticSearch } from "./semanticSearch.ts";
-import type { SentenceSimilarity } from "./sentenceSimilarity.ts";
-import type { AutomaticSpeechRecognition } from "./speechRecognition.ts";
-import type { Summarization, Text2TextGeneration, Translation } from "./text2text.ts";
-import type { TextClassification } from "./textClassification.ts";
-import type { TextGeneration } from "./textGeneration.ts";
-import type { TextRanking } from "./textRanking.ts";
-import type { TokenClassification } from "./tokenClassification.ts";
-import type { ZeroShotClassification } from "./zeroShotClassification.ts";
-import type { ZeroShotImageClassification } from "./zeroShotImageClassification.ts";
+import type { Pipelines, Tasks } from "./registry.ts";
 
-/** What `pipeline` gives for each task. */
-export interface Pipelines {
-  "automatic-speech-recognition": AutomaticSpeechRecognition;
-  "feature-extraction": FeatureExtraction;
-  "fill-mask": FillMask;
-  "image-classification": ImageClassification;
-  "image-to-text": ImageToText;
-  "question-answering": QuestionAnswering;
-  recommendation: Recommendation;
-  "semantic-search": SemanticSearch;
-  "sentence-similarity": SentenceSimilarity;
-  summarization: Summarization;
-  "text-classification": TextClassification;
-  "text-generation": TextGeneration;
-  "text-ranking": TextRanking;
-  "text2text-generation": Text2TextGeneration;
-  "token-classification": TokenClassification;
-  translation: Translation;
-  "zero-shot-classification": ZeroShotClassification;
-  "zero-shot-image-classification": ZeroShotImageClassification;
-}
-
-type Load<T> = (source?: ModelSource, options?: LoadOptions) => Promise<T>;
-
-/** Each task is a module of its own, imported when it is asked for: its loader has the task's name in camel case. */
-const TASKS: { readonly [T in keyof Pipelines]: () => Promise<object> } = {
-  "automatic-speech-recognition": async () => await import("./speechRecognition.ts"),
-  "feature-extraction": async () => await import("./featureExtraction.ts"),
-  "fill-mask": async () => await import("./fillMask.ts"),
-  "image-classification": async () => await import("./imageClassification.ts"),
-  "image-to-text": async () => await import("./imageToText.ts"),
-  "question-answering": async () => await import("./questionAnswering.ts"),
-  recommendation: async () => await import("./recommendation.ts"),
-  "semantic-search": async () => await import("./semanticSearch.ts"),
-  "sentence-similarity": async () => await import("./sentenceSimilarity.ts"),
-  summarization: async () => await import("./text2text.ts"),
-  "text-classification": async () => await import("./textClassification.ts"),
-  "text-generation": async () => await import("./textGeneration.ts"),
-  "text-ranking": async () => await import("./textRanking.ts"),
-  "text2text-generation": async () => await import("./text2text.ts"),
-  "token-classification": async () => await import("./tokenClassification.ts"),
-  translation: async () => await import("./text2text.ts"),
-  "zero-shot-classification": async () => await import("./zeroShotClassification.ts"),
-  "zero-shot-image-classification": async () => await import("./zeroShotImageClassification.ts"),
-};
+export type { Pipelines } from "./registry.ts";
 
 /**
  * Loads a model for a task; call shapes are transformers.js's. Without `model`, tasks over embeddings use the one that ships.
@@ -74,9 +15,9 @@ export async function pipeline<T extends keyof Pipelines>(
   model?: ModelSource,
   options: LoadOptions = {},
 ): Promise<Pipelines[T]> {
-  const modules = await entry(TASKS, task, "task")();
-  const name = task.replace(/-(.)/g, (_, c: string) => c.toUpperCase());
-  return (modules as { [loader: string]: Load<Pipelines[T]> })[name](model, await withFamilies(options));
+  const { TASKS } = await import("./registry.ts");
+  const load = entry<Tasks[T]>(TASKS as never, task, "task");
+  return (await load())(model, await withFamilies(options));
 }
 
 /**

@@ -2,6 +2,7 @@ import { InputError, UnsupportedOptionError } from "../errors.ts";
 import { Config } from "../format/config.ts";
 import { readJson } from "../format/read.ts";
 import type { ModelFolder, ModelSource } from "../format/source.ts";
+import type { Tokenizer } from "../format/tokenizer.ts";
 import type { Head } from "../models/architecture.ts";
 import { architectureOf } from "../models/families.ts";
 import type { LoadOptions, Modules } from "../models/model.ts";
@@ -66,7 +67,7 @@ export function choice<T>(option: string, value: T, choices: readonly T[]): T {
   return value;
 }
 
-type Added = Modules & { chat?: boolean };
+type Added = Modules & Partial<Pick<Tokenizer, "chat">>;
 
 /**
  * Loads a model for a task that reads a head's outputs; `more` sees config and folder before any weight is read.

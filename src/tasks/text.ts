@@ -66,12 +66,13 @@ export class TextModel {
   static async load(
     source: ModelSource = platform().shippedModel(),
     options: LoadOptions = {},
-    modules?: (folder: ModelFolder) => Promise<Modules & { max_length?: number; chat?: boolean }>,
+    modules?: (folder: ModelFolder) => Promise<Modules & { max_length?: number; chat?: Tokenizer["chat"] }>,
   ): Promise<TextModel> {
     const folder = await openModel(source, options);
     try {
       const added = await modules?.(folder);
-      const tokenizer = await tokenizerOf(folder, added?.prefix, { signal: options.signal, chat: added?.chat });
+      const tokenizer = await tokenizerOf(folder, added?.prefix, { signal: options.signal, chat: !!added?.chat });
+      if (tokenizer) tokenizer.chat = added?.chat;
       if (!tokenizer) throw new MissingFileError("tokenizer.json", folder.name);
       const model = await loadModel(folder, { ...options, ...added });
       model.tokenizer = tokenizer;

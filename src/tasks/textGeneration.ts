@@ -64,7 +64,9 @@ function parted({
 }
 
 export async function textGeneration(source?: ModelSource, options?: LoadOptions): Promise<TextGeneration> {
-  const text = await loadFor("text-generation", "CausalLM", source, options, () => ({ chat: true }));
+  const text = await loadFor("text-generation", "CausalLM", source, options, () => ({
+    chat: async () => await import("../format/tokenizer/chat.ts"),
+  }));
   const { tokenizer } = text;
 
   const goesOn = (chat: Chat, o: ReturnType<typeof parted>) =>

@@ -84,6 +84,8 @@ class Connection {
   readonly #pending = new Set<(error: Error) => void>();
   #ended?: Error;
   #requests = 0;
+  /** What lives in this worker may be an argument there. */
+  readonly #refs = new WeakMap<object, Ref>();
 
   constructor(worker: WorkerLike) {
     this.#worker = worker;
@@ -137,6 +139,8 @@ class Connection {
     const side: Side = {
       moves: false, // arguments are the caller's
       send: (value, name) => {
+        const known = this.#refs.get(value);
+        if (known) return token("remote", { target: known.target });
         if (kindOf(value) === "AbortSignal") return this.#signal(value as AbortSignal, id, settled);
         if (typeof value !== "function" || !name.endsWith("_callback"))
           throw new InputError(`${name || "an argument"} cannot go to a worker: functions stay on their thread`);
@@ -179,7 +183,9 @@ class Connection {
     const ref: Ref = { target };
     const host = this.#host;
     unused.register(ref, () => void host.release(target), ref);
-    return remote(this, ref, []);
+    const object = remote(this, ref, []);
+    this.#refs.set(object, ref);
+    return object;
   }
 }
 

@@ -51,7 +51,12 @@ export function expose(library: object, port: Port = globalThis as never): void 
         targets.set(++last, value);
         return token("remote", { target: last });
       },
-      receive(kind, { number, aborted, reason }) {
+      receive(kind, { number, aborted, reason, target }) {
+        if (kind === "remote") {
+          const own = targets.get(target as number);
+          if (!own) throw new EngineError("the object was disposed");
+          return own;
+        }
         if (kind === "callback")
           return (...values: unknown[]) => {
             const answer = back!(number as number, encodeAlone(values) as unknown[]);

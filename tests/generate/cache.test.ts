@@ -38,7 +38,7 @@ const action = fc.oneof(
   }),
 );
 
-describe.each(["llama", "gpt2", "gpt-neox", "mistral", "gemma2", "qwen3"])("%s", (name) => {
+describe.each(["llama", "gpt2", "gpt-neox", "mistral", "gemma2", "qwen3", "bloom", "opt", "gpt-oss"])("%s", (name) => {
   it("prefix reuse, forks, saving and ragged batches give the logits of a plain run, bit for bit", async () => {
     const m = await model(name);
     await fc.assert(
@@ -171,6 +171,32 @@ describe("caches", () => {
     expect(memory.bytes).toBe(total);
     m.dispose();
   });
+
+  it.each([
+    ["llama", {}],
+    ["gemma2", {}],
+    ["llama", { window: 20, sinks: 3 }],
+  ] as const)(
+    "%s %j: what lay in memory before is never read, and nothing is written behind the plan",
+    async (name, window) => {
+      const [m, other] = [await fixture(name), await fixture(name)];
+      const { memory } = m.session.engine;
+      const options = { length: 60, ...window };
+      const cache = await m.cache(options);
+      const ids = Array.from({ length: 50 }, (_, i) => 3 + ((i * 7) % 38));
+      const { weights, state, scratch } = m.plan({ length: 50, cache: options });
+      memory.ensure(weights + state + scratch + 300_000);
+      const poison = memory.u8(weights, memory.bytes - weights).fill(0xff); // every float a NaN
+      const clean = await other.cache(options);
+      for (const end of [21, 22, 49, 50])
+        expect(bits((await step(m, [ids.slice(0, end)], [cache]))[0])).toEqual(
+          bits((await step(other, [ids.slice(0, end)], [clean]))[0]),
+        );
+      expect(poison.findLastIndex((byte) => byte !== 0xff)).toBeLessThan(state + scratch);
+      m.dispose();
+      other.dispose();
+    },
+  );
 
   it("grow when more comes than they were made for, others beside them unharmed", async () => {
     const m = await model("llama");

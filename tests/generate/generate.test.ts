@@ -13,7 +13,7 @@ import {
 } from "../../src/errors.ts";
 import { Tokenizer } from "../../src/format/tokenizer.ts";
 import type { GenerateOptions } from "../../src/generate/options.ts";
-import { loadModel, type Model, pack, type Tensor } from "../../src/host/node.ts";
+import { loadModel, type Model, pack, Tensor } from "../../src/host/node.ts";
 
 const VOCAB = 41;
 const folder = (name: string) => fileURLToPath(new URL(`../fixtures/models/${name}`, import.meta.url));
@@ -289,6 +289,21 @@ describe("generation_config.json", () => {
       expect((await own.generate({ input_ids }, { max_length: 8, eos_token_id: null }))[0].length).toBe(8);
       own.dispose();
     }
+  });
+
+  it("says what Whisper's decoder begins with, and the call may", async () => {
+    const whisper = await loadModel(folder("whisper"));
+    const { dims } = { dims: [1, whisper.config.int("num_mel_bins"), 2 * whisper.config.int("max_source_positions")] };
+    const data = Float32Array.from({ length: dims[1] * dims[2] }, (_, i) => ((i * 37) % 101) / 50 - 1);
+    const inputs = { input_features: new Tensor(data, dims) };
+    const options = { max_new_tokens: 2, decoder_start_token_id: 3, eos_token_id: null };
+    const forced_decoder_ids = [
+      [1, 7],
+      [2, 9],
+    ] as const;
+    expect((await whisper.generate(inputs, { ...options, forced_decoder_ids }))[0].slice(0, 3)).toEqual([3, 7, 9]);
+    expect((await whisper.generate(inputs, { ...options, forced_decoder_ids }))[0].length).toBe(5);
+    whisper.dispose();
   });
 
   it("absent, the config.json's old fields count", async () => {

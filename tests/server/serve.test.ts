@@ -173,6 +173,32 @@ describe("wattention serve", () => {
     expect(await own.stop()).toBe(0);
   });
 
+  it("writes with a decoder where it is given one, and tells of it", async () => {
+    const own = await serve("--generate", `${fixtures}/../writing/gpt2`, "--writers", "2");
+    const messages = [{ role: "user", content: "Who?" }];
+    const options = { model: "gpt2", messages, temperature: 0, max_tokens: 12 };
+    const whole = await (await own.post("/v1/chat/completions", options)).json();
+    const texts = await Promise.all(
+      [1, 2, 3].map(async () => {
+        const body = await (await own.post("/v1/chat/completions", { ...options, stream: true })).text();
+        const chunks = body.split("\n\n").filter((e) => e.startsWith("data: {"));
+        return chunks.map((e) => JSON.parse(e.slice(6)).choices[0].delta.content ?? "").join("");
+      }),
+    );
+    expect(texts).toEqual(Array(3).fill(whole.choices[0].message.content));
+    const names = (await (await fetch(`${own.url}/v1/models`)).json()).data.map(({ id }: { id: string }) => id);
+    expect(names).toEqual(["default-embedder", "gpt2"]);
+    expect((await metrics(own)).get('wattention_queue_texts{model="gpt2"}')).toBe(0);
+    // A client that leaves in the middle leaves the server well.
+    const control = new AbortController();
+    const long = { prompt: "The", max_tokens: 100, temperature: 1, stream: true };
+    const left = await own.post("/v1/completions", long, { signal: control.signal });
+    await left.body!.getReader().read();
+    control.abort();
+    expect((await own.post("/v1/completions", { prompt: "The", max_tokens: 2 })).status).toBe(200);
+    expect(await own.stop()).toBe(0);
+  });
+
   it("ends at once if it has no model to serve, or no port", async () => {
     const none = await wattention(["serve", `${fixtures}/qa`, "--rerank", `${fixtures}/qa`, "--port", "0"]);
     expect(none.code).toBe(1);

@@ -1,7 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { pipeline, supportedModels } from "../../src/host/node.ts";
+import { pipeline } from "../../src/host/node.ts";
+import { supportedModels } from "../../src/models/registry.ts";
 import { same } from "./same.ts";
 
 /** What transformers answers about images and sounds: tests/oracle/seeing.py, whose formulas these are. */

@@ -1,7 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
-import { type Pipelines, pipeline, supportedModels } from "../../src/host/node.ts";
+import { type Pipelines, pipeline } from "../../src/host/node.ts";
+import { supportedModels } from "../../src/models/registry.ts";
 import type { TextGeneration } from "../../src/tasks/textGeneration.ts";
 
 /** What transformers answers: tests/oracle/writing.py. */

@@ -39,6 +39,26 @@ beforeAll(() => {
 afterAll(() => library.dispose());
 
 describe("a library in a worker", () => {
+  it("lends a cache from call to call", async () => {
+    const source = new URL("../fixtures/models/llama", import.meta.url);
+    const model = await library.loadModel(source);
+    const own = await here.loadModel(source);
+    const options = { max_new_tokens: 7, eos_token_id: [] };
+    const cache = await model.cache({ length: 20 });
+    const [ids] = await model.generate({ input_ids: [[5, 6, 7]] }, { ...options, cache: cache as never });
+    expect([ids]).toEqual(await own.generate({ input_ids: [[5, 6, 7]] }, options));
+    expect(await cache.ids).toEqual(ids.slice(0, -1));
+    const again = await model.loadCache(await cache.save());
+    expect(await model.generate({ input_ids: [ids] }, { ...options, cache: again as never })).toEqual(
+      await own.generate({ input_ids: [ids] }, options),
+    );
+    await cache.dispose();
+    const late = model.generate({ input_ids: [ids] }, { ...options, cache: cache as never });
+    await expect(late).rejects.toThrow(EngineError);
+    await model.dispose();
+    own.dispose();
+  });
+
   it("gives what the library itself gives, as values of the same classes", async () => {
     const extract = await library.pipeline("feature-extraction", model);
     const own = await here.pipeline("feature-extraction", model);

@@ -9,7 +9,9 @@ export async function json(context, path) {
   return JSON.parse(new TextDecoder().decode(await context.read(path)));
 }
 
-/** The tensors (F32, I32) of a safetensors file, by name. */
+const TYPES = { F32: Float32Array, I32: Int32Array, U8: Uint8Array };
+
+/** The tensors of a safetensors file, by name. */
 export async function tensors(context, path) {
   const bytes = await context.read(path);
   const size = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
@@ -17,7 +19,7 @@ export async function tensors(context, path) {
   return Object.fromEntries(
     Object.entries(header).map(([name, { dtype, shape, data_offsets }]) => {
       const own = bytes.slice(8 + size + data_offsets[0], 8 + size + data_offsets[1]).buffer;
-      return [name, { data: dtype === "F32" ? new Float32Array(own) : new Int32Array(own), dims: shape }];
+      return [name, { data: new TYPES[dtype](own), dims: shape }];
     }),
   );
 }

@@ -2,6 +2,7 @@
 
 import { rows } from "./determinism.mjs";
 import { errors } from "./errors.mjs";
+import { images } from "./images.mjs";
 import { loading } from "./loading.mjs";
 import { offthread } from "./offthread.mjs";
 import { running } from "./running.mjs";
@@ -39,7 +40,15 @@ export async function runSuite(context) {
       });
     }
   };
-  for (const [name, check] of Object.entries({ ...loading, ...tasks, ...running, ...errors, ...view, ...offthread })) {
+  for (const [name, check] of Object.entries({
+    ...loading,
+    ...tasks,
+    ...images,
+    ...running,
+    ...errors,
+    ...view,
+    ...offthread,
+  })) {
     const { run = check, needs } = check;
     if (needs && !context[needs]) await report({ skipped: name, needs });
     else await told(name, async () => void (await run(context)));
