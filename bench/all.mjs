@@ -42,6 +42,8 @@ const parts = {
   },
   kernels: { title: "Kernels", args: ["kernels.mjs"] },
   throttled: { title: "Low power: Chromium, throttled", args: ["throttled.mjs"] },
+  perplexity: { title: "stories260K: perplexity by dtype", args: ["perplexity.mjs"] },
+  decoders: { title: "Decoders: a page of Chromium, beside wllama", args: ["decoders.mjs"] },
 };
 const { values: options } = parseArgs({
   options: { json: { type: "string" }, svg: { type: "string" }, only: { type: "string" }, help: { type: "boolean" } },
@@ -70,6 +72,6 @@ for (const name of chosen) {
   if (existsSync(file)) results[name] = JSON.parse(readFileSync(file, "utf8"));
 }
 if (options.json) writeFileSync(options.json, `${JSON.stringify(results, null, 1)}\n`);
-if (options.svg && results.minilm) writeFileSync(options.svg, chart(results.minilm));
+if (options.svg && results.minilm) writeFileSync(options.svg, chart(results.minilm, results.decoders));
 if (failed.length) console.error(`\nfailed: ${failed.join(", ")}`);
 process.exit(failed.length ? 1 : 0);

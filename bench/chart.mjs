@@ -22,8 +22,8 @@ const style = `
     .page { fill: #0d1117 } text { fill: #e6edf3 } .small { fill: #9198a1 } .ours { fill: #4493f8 } .other { fill: #656c76 } .spread { stroke: #e6edf3 }
   }`;
 
-/** @param result what `minilm.mjs --json` writes @returns the SVG's text */
-export function chart(result) {
+/** @param result what `minilm.mjs --json` writes @param decoders what `decoders.mjs --json` writes, if it ran @returns the SVG's text */
+export function chart(result, decoders) {
   const lengths = [...new Set(result.lengths.map((row) => row.length))];
   const shown = lengths.some((length) => SHOWN.includes(length)) ? lengths.filter((l) => SHOWN.includes(l)) : lengths;
   const parts = [];
@@ -54,6 +54,23 @@ export function chart(result) {
         `<rect x="${LEFT}" y="${y - BAR + 1}" width="${scale(row.ms.median).toFixed(1)}" height="${BAR}" rx="2" class="${row.word.startsWith("wattention") ? "ours" : "other"}"/>`,
         `<line x1="${(LEFT + scale(row.ms.q1)).toFixed(1)}" x2="${(LEFT + scale(row.ms.q3)).toFixed(1)}" y1="${middle}" y2="${middle}" class="spread"/>`,
         label((end + 6).toFixed(1), y - 2, text(row), "value"),
+      );
+    }
+  }
+  for (const { model, what, ours, peer, times } of decoders?.rows ?? []) {
+    y += 28;
+    parts.push(label(10, y, `${model}, in a page: ${what}`, "head"));
+    for (const [name, ms, kind] of [
+      ["wattention q8", ours, "ours"],
+      [`wllama ${decoders.wllama} Q8_0`, peer, "other"],
+    ]) {
+      y += STEP;
+      const width = (ms.median / Math.max(ours.median, peer.median)) * (WIDTH - LEFT - RIGHT);
+      const value = `${ms.median.toPrecision(3)} ms${kind === "ours" ? ` · ${times.median.toFixed(1)}×` : ""}`;
+      parts.push(
+        label(LEFT - 8, y - 2, name, "name", "end"),
+        `<rect x="${LEFT}" y="${y - BAR + 1}" width="${width.toFixed(1)}" height="${BAR}" rx="2" class="${kind}"/>`,
+        label((LEFT + width + 6).toFixed(1), y - 2, value, "value"),
       );
     }
   }

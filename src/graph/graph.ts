@@ -388,13 +388,6 @@ export class Graph {
     return this.node(Op.matmul, x.rows, heads * ld, { a: x, b }, { heads });
   }
 
-  /** x · table: for each row of x a sum of the table's rows, weighted. The table stays f32. */
-  mix(x: Value, table: Value): Node {
-    if (x.cols !== table.rows) throw new ShapeError("mix", [x.cols, table.cols], [table.rows as number, table.cols]);
-    const b = this.node(Op.copy, table.rows, table.cols, { x: table }, { panels: 1 });
-    return this.node(Op.matmul, x.rows, table.cols, { a: x, b });
-  }
-
   /** The k largest of each row, best first: k values, and from column cols / 2 on where they stand (i32). */
   topK(x: Value, k: number): Node {
     return this.node(Op.top_k, x.rows, 2 * pad(k), { x }, { k });

@@ -1,6 +1,6 @@
 import type { Config } from "../format/config.ts";
 import type { Encode } from "../generate/encoderPrompt.ts";
-import type { Graph, Value } from "../graph/graph.ts";
+import type { Dims, Graph, Value } from "../graph/graph.ts";
 import { configActivation, layerNorm, linear } from "../nn/blocks.ts";
 import { stack } from "../nn/encoder.ts";
 import { sinusoids, tensor2tensor } from "../nn/sinusoids.ts";
@@ -23,6 +23,7 @@ export interface Family {
   readonly source?: {
     embed(g: Graph, config: Config, at: string): Value;
     layOut: Encode;
+    dims(config: Config, batch: number): Dims;
   };
 }
 
@@ -66,6 +67,7 @@ export function bartLike(family: Family): Architecture {
     ...sides(
       family.source?.layOut ?? ((inputs, config) => layOut(inputs, bartRules(config, "encoder", family))),
       (config) => bartRules(config, "decoder", family),
+      family.source?.dims,
     ),
     body(g, config, at) {
       const build = (g: Graph, side: Side, memory?: Value) => bartLayers(g, config, at, side, family, memory);
@@ -77,10 +79,11 @@ export function bartLike(family: Family): Architecture {
       ConditionalGeneration: (g, config, { last_hidden_state }, at) =>
         languageHead(g, config, last_hidden_state, at, {
           words: words(g, at, "decoder"),
+          vocab_size: bartRules(config, "decoder", family).sizes.input_ids,
           logits_bias: "final_logits_bias",
         }),
     },
-    ignore: /(^|\.)(encoder|decoder)\.embed_tokens\.weight$|^lm_head\.weight$|^final_logits_bias$/,
+    ignore: /(^|\.)(encoder|decoder)\.embed_tokens\.weight$|embed_positions\.weights$|^(lm_head|proj_out)\.weight$|^final_logits_bias$/,
   };
 }
 

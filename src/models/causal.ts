@@ -268,6 +268,8 @@ interface LanguageHead {
   readonly words?: string;
   readonly own?: string;
   readonly bias?: boolean;
+  /** Where it is not the config's. */
+  readonly vocab_size?: number;
   /** A row of the checkpoint that is added where it is there. */
   readonly logits_bias?: string;
   /** Of the logits. */
@@ -283,9 +285,9 @@ export function languageHead(
   config: Config,
   x: Value,
   at: string,
-  { words = `${at}embed_tokens`, own = "lm_head", bias, logits_bias = "", scale = 1 }: LanguageHead = {},
+  { words = `${at}embed_tokens`, own = "lm_head", bias, vocab_size, logits_bias = "", scale = 1 }: LanguageHead = {},
 ): Outputs {
-  const vocab_size = config.int("vocab_size");
+  vocab_size ??= config.int("vocab_size");
   const tied = config.bool("tie_word_embeddings", !g.has(`${own}.weight`));
   const weight = g.weight(`${tied ? words : own}.weight`, [vocab_size, x.cols]);
   const row = g.has(logits_bias) ? g.weight(logits_bias, [1, vocab_size]) : undefined;

@@ -1,8 +1,8 @@
 import type { Config } from "../format/config.ts";
 import { ENCODER, type Encode, encoderPrompt } from "../generate/encoderPrompt.ts";
-import type { Value } from "../graph/graph.ts";
+import type { Dims, Value } from "../graph/graph.ts";
 import { type InputRules, layOut } from "../runtime/batch.ts";
-import { noRows, withKeys } from "../runtime/sides.ts";
+import { dimsOfSide, noRows, withKeys } from "../runtime/sides.ts";
 import type { Architecture, Body } from "./architecture.ts";
 import { generation } from "./generation.ts";
 
@@ -26,11 +26,15 @@ export function bothSides(encoder: Layers, decoder: Layers, cross_attentions: re
   };
 }
 
-/** How the inputs of an encoder and of a decoder lie, and how generation with them begins. `decoder` says what the decoder takes. */
+/**
+ * How the inputs of an encoder and of a decoder lie, and how generation with them begins. `decoder` says what the decoder takes, `source`
+ * the sizes of what the encoder reads where that is no text; texts are planned as long as the decoder's.
+ */
 export function sides(
   encode: Encode,
   decoder: (config: Config) => InputRules,
-): Pick<Architecture, "rules" | "layOut" | "prompt" | "generation"> {
+  source?: (config: Config, batch: number) => Dims,
+): Pick<Architecture, "rules" | "layOut" | "dims" | "prompt" | "generation"> {
   return {
     rules: decoder,
     layOut({ decoder_input_ids, decoder_attention_mask, decoder_position_ids, ...source }, config) {
@@ -43,6 +47,11 @@ export function sides(
       const rules = decoder(config);
       const main = decoder_input_ids === undefined ? noRows(keys.dims.B) : layOut(own, rules, "decoder_");
       return withKeys(main, ENCODER, keys, rules.heads);
+    },
+    dims(config, batch, length = 1) {
+      const own: Dims = { T: batch * length, B: batch, P: batch * length * length, S: 0, R: 0 };
+      const other = source?.(config, batch) ?? own;
+      return { ...own, X: length * other.T, ...dimsOfSide(ENCODER, other) };
     },
     prompt: encoderPrompt(encode),
     generation,

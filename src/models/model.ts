@@ -183,13 +183,11 @@ export interface Shape {
   cache?: CacheOptions;
 }
 
-/** Of a decoder with an encoder, both sides are of this length. */
 export function dimsOf({ batch = 1, length }: Shape, { dims }: Pick<Architecture, "dims"> = {}, config?: Config): Dims {
   whole("batch", batch);
   if (dims && config) return dims(config, batch, length === undefined ? undefined : whole("length", length));
   length = whole("length", length);
-  const [T, B, P] = [batch * length, batch, batch * length * length];
-  return { T, B, P, X: P, S: 0, R: 0, "encoder.T": T, "encoder.B": B, "encoder.P": P };
+  return { T: batch * length, B: batch, P: batch * length * length, S: 0, R: 0 };
 }
 
 /** The outputs that a model computes when it is not told which: all but those that are kept for looking inside, and what generation asks for. */

@@ -28,8 +28,9 @@ const single = (config: Config) => /ForImageClassification$/.test(config.strings
  * attentions are the text's; those of images are vision_…
  */
 export function twoTowers(prefix: string, towers: Towers): Omit<Architecture, "heads"> {
-  const visionOf = (config: Config) => config.sub("vision_config");
-  const textOf = (config: Config) => config.sub("text_config");
+  // Where there is the older spelling too, it is the one that counts, and the newer one does not.
+  const visionOf = (config: Config) => config.sub(["vision_config_dict", "vision_config"]);
+  const textOf = (config: Config) => config.sub(["text_config_dict", "text_config"]);
   return {
     prefix,
     rules: (config) =>

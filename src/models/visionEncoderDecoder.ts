@@ -64,6 +64,10 @@ export const visionEncoderDecoder: Architecture = {
       const { own, kind } = part(config, "decoder", DECODERS);
       return kind.rules(own);
     },
+    (config, batch) => {
+      const { own, kind } = part(config, "encoder", ENCODERS);
+      return kind.dims!(own, batch, undefined);
+    },
   ),
   body(g, config) {
     const { own: source, kind: encoder } = part(config, "encoder", ENCODERS);

@@ -1,6 +1,6 @@
 import type { Config } from "../format/config.ts";
 import type { Graph } from "../graph/graph.ts";
-import { configActivation, firstToken, layerNorm } from "../nn/blocks.ts";
+import { configActivation, firstToken, layerNorm, only } from "../nn/blocks.ts";
 import { type LayerNames, preNormLayer, stack } from "../nn/encoder.ts";
 import { classifier, dense } from "../nn/heads.ts";
 import { imageGrid, patchEmbeddings } from "../nn/patches.ts";
@@ -61,6 +61,7 @@ export function vitBody(
 ): Body {
   const eps = config.number("layer_norm_eps", { max: 1, default: otherwise });
   const width = config.int("hidden_size", { default: 768 });
+  only(config, { head_dim: width / grid.heads });
   const parts = {
     projection: `${at}embeddings.patch_embeddings.projection`,
     bias: true,

@@ -1,6 +1,6 @@
 import { ShapeError } from "../errors.ts";
 import type { Config } from "../format/config.ts";
-import type { Graph, Value } from "../graph/graph.ts";
+import type { Dims, Graph, Value } from "../graph/graph.ts";
 import { Activation } from "../graph/op.ts";
 import type { Batch, ModelInputs } from "../runtime/batch.ts";
 import { bartLike } from "./bart.ts";
@@ -29,6 +29,12 @@ function embed(g: Graph, config: Config, at: string): Value {
   return g.add(convolution("conv2", around), g.embed(g.input("position_ids", "T"), table));
 }
 
+/** R: frames. */
+function dimsOf(config: Config, B: number): Dims {
+  const { positions } = sizes(config);
+  return { T: B * positions, B, P: B * positions * positions, S: 0, R: B * STEP * positions };
+}
+
 /** input_features [B, mels, frames] as rows of frames. @throws ShapeError */
 function layOut({ input_features }: ModelInputs, config: Config): Batch {
   const { mels, positions } = sizes(config);
@@ -46,7 +52,7 @@ function layOut({ input_features }: ModelInputs, config: Config): Batch {
   const rows = Int32Array.from({ length: B * positions }, (_, i) => i);
   const heads = config.int("encoder_attention_heads");
   return {
-    dims: { T: B * positions, B, P: B * positions * positions, S: 0, R: B * frames },
+    dims: dimsOf(config, B),
     length: positions,
     rows,
     offsets: Int32Array.from({ length: B + 1 }, (_, b) => b * positions),
@@ -66,5 +72,5 @@ export const whisper = bartLike({
   pre_norm: true,
   plain_keys: true,
   positions: { most: (config) => config.int("max_target_positions", { default: 448 }) },
-  source: { embed, layOut },
+  source: { embed, layOut, dims: dimsOf },
 });

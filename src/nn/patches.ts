@@ -1,6 +1,7 @@
-import { UnsupportedOptionError } from "../errors.ts";
+import { ShapeError, UnsupportedOptionError } from "../errors.ts";
 import type { Config } from "../format/config.ts";
 import type { Graph, Value } from "../graph/graph.ts";
+import { Op } from "../graph/op.ts";
 import { gridOf, type PatchGrid, positionRows } from "../runtime/images.ts";
 
 /** A size that a config gives as one number or as [height, width]. */
@@ -60,6 +61,13 @@ export function patchEmbeddings(g: Graph, grid: PatchGrid, names: PatchNames, wi
     g.embed(g.input("position_ids", "T"), positions),
   );
   if (grid.interpolate === "never") return x;
-  const mixed = g.mix(g.input("positions_mix", "R", "f32", rows), positions);
+  const mixed = mix(g, g.input("positions_mix", "R", "f32", rows), positions);
   return g.add(x, g.embed(g.input("mixed_ids", "T"), mixed));
+}
+
+/** x · table: for each row of x a sum of the table's rows, weighted. The table stays f32. */
+export function mix(g: Graph, x: Value, table: Value): Value {
+  if (x.cols !== table.rows) throw new ShapeError("mix", [x.cols, table.cols], [table.rows as number, table.cols]);
+  const b = g.node(Op.copy, table.rows, table.cols, { x: table }, { panels: 1 });
+  return g.node(Op.matmul, x.rows, table.cols, { a: x, b });
 }

@@ -2,13 +2,16 @@ import { InputError } from "../errors.ts";
 import type { Dims } from "../graph/graph.ts";
 import type { Batch } from "./batch.ts";
 
+/** Sizes as another side of the graph has them. */
+export const dimsOfSide = (side: string, dims: Dims): Partial<Dims> =>
+  Object.fromEntries(Object.entries(dims).map(([axis, n]) => [`${side}.${axis}`, n]));
+
 /** A batch and that of another side of the graph: the sequences of one belong to those of the other, in order. */
 export function withSide(main: Batch, side: string, other: Batch): Batch {
-  const dims = Object.entries(other.dims).map(([axis, n]) => [`${side}.${axis}`, n]);
   const inputs = Object.entries(other.inputs).map(([name, data]) => [`${side}_${name}`, data]);
   return {
     ...main,
-    dims: { ...main.dims, ...Object.fromEntries(dims) },
+    dims: { ...main.dims, ...dimsOfSide(side, other.dims) },
     inputs: { ...main.inputs, ...Object.fromEntries(inputs) },
     sides: { ...main.sides, [side]: other },
   };

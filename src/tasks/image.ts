@@ -11,11 +11,9 @@ import type { RawImage } from "../platform.ts";
  */
 export async function loadImageProcessor(
   source: ModelSource,
-  { signal, ...options }: SourceOptions & { signal?: AbortSignal } = {},
+  options?: SourceOptions & { signal?: AbortSignal },
 ): Promise<ImageProcessor> {
-  const folder = await (await import("../format/source.ts")).openFolder(source, options);
-  const config = await (await import("./images.ts")).processorConfig(folder, signal);
-  return (await import("../format/image/processor.ts")).ImageProcessor.from(config);
+  return (await import("./images.ts")).loadImageProcessor(source, options);
 }
 
 /**

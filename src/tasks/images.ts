@@ -5,7 +5,7 @@ import { ImageProcessor } from "../format/image/processor.ts";
 import { type ImageSource, readImage } from "../format/image/read.ts";
 import { openModel } from "../format/open.ts";
 import { type Json, readJson } from "../format/read.ts";
-import type { ModelFolder, ModelSource } from "../format/source.ts";
+import { type ModelFolder, type ModelSource, openFolder, type SourceOptions } from "../format/source.ts";
 import { type LoadOptions, loadModel, type Model } from "../models/model.ts";
 import type { Tensor } from "../tensor.ts";
 import type { CallOptions } from "./text.ts";
@@ -16,6 +16,14 @@ export async function processorConfig(folder: ModelFolder, signal?: AbortSignal)
   const config = (await readJson(folder, name, signal)) ?? (await readJson(folder, "processor_config.json", signal));
   if (!config) throw new MissingFileError(name, folder.name);
   return config;
+}
+
+/** See image.ts. */
+export async function loadImageProcessor(
+  source: ModelSource,
+  { signal, ...options }: SourceOptions & { signal?: AbortSignal } = {},
+): Promise<ImageProcessor> {
+  return ImageProcessor.from(await processorConfig(await openFolder(source, options), signal));
 }
 
 /** @throws InputError where there is no model: the one that ships is an embedder */

@@ -38,7 +38,7 @@ const action = fc.oneof(
   }),
 );
 
-describe.each(["llama", "gpt2", "gpt-neox", "mistral", "gemma2", "qwen3"])("%s", (name) => {
+describe.each(["llama", "gpt2", "gpt-neox", "mistral", "gemma2", "qwen3", "bloom", "opt", "gpt-oss"])("%s", (name) => {
   it("prefix reuse, forks, saving and ragged batches give the logits of a plain run, bit for bit", async () => {
     const m = await model(name);
     await fc.assert(

@@ -136,3 +136,20 @@ it("the encoder runs in the first step alone", async () => {
   model.dispose();
   expect(seen.map((n) => n ?? 0)).toEqual([3, 0, 0, 0]);
 });
+
+it("a plan is made for the sizes that inputs of that shape have", async () => {
+  const zeros = (...dims: number[]) => ({ data: new Float32Array(dims.reduce((a, b) => a * b)), dims });
+  for (const [name, length, source] of [
+    ["bart", 6, { input_ids: [new Array<number>(6).fill(5), new Array<number>(6).fill(7)] }],
+    ["whisper", 4, { input_features: zeros(2, 10, 42) }],
+    ["trocr", 4, { pixel_values: zeros(2, 3, 18, 18) }],
+  ] as const) {
+    const model = await loadModel(fixture(name));
+    const { architecture, config } = model;
+    const decoder_input_ids = [new Array<number>(length).fill(3), new Array<number>(length).fill(4)];
+    const { dims } = architecture.layOut!({ ...source, decoder_input_ids }, config);
+    const planned = architecture.dims!(config, 2, length);
+    for (const [axis, n] of Object.entries(dims)) expect(planned[axis as "T"], `${name} ${axis}`).toBe(n);
+    model.dispose();
+  }
+});

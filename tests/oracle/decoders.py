@@ -239,6 +239,9 @@ def verify(folder):
 def theta(value, **more): return {"rope_parameters": {"rope_type": "default", "rope_theta": value} | more}
 
 
+long = theta(300.0, rope_type="longrope", short_factor=[1.0, 1.1, 1.2, 1.5, 2.0, 2.5], long_factor=[1.0, 2.0, 3.0, 5.0, 8.0, 12.0])
+
+
 def cases():
     out = []
     def case(name, family, inputs=None, **more): out.append({"name": name, "family": family, "inputs": inputs, **more})
@@ -256,7 +259,6 @@ def cases():
     case("llama-yarn", "llama", brief, config=theta(300.0, rope_type="yarn", factor=4.0, original_max_position_embeddings=24))
     case("llama-yarn-mscale", "llama", brief, config=theta(300.0, rope_type="yarn", factor=4.0, original_max_position_embeddings=24, beta_fast=8.0, beta_slow=2.0, mscale=1.2, mscale_all_dim=0.7))
     case("llama-dynamic", "llama", lambda: [plain(9, 24), plain(20), plain(30, 10)], max_position=24, config=theta(300.0, rope_type="dynamic", factor=4.0))
-    long = theta(300.0, rope_type="longrope", short_factor=[1.0, 1.1, 1.2, 1.5, 2.0, 2.5], long_factor=[1.0, 2.0, 3.0, 5.0, 8.0, 12.0])
     case("phi3-longrope", "phi3", lambda: [plain(9, 24), plain(20), plain(33, 12), masked(12, [-4, None, -1], 10)], size="c", config=long | {"original_max_position_embeddings": 24})
     for family in ("llama", "qwen3", "gpt_neox", "opt"): case(f"{family}-classify", family, lambda: [plain(9), masked(12, [5, None, 1]), masked(13, [-4, None, -1])], config={"num_labels": 3})
     case("mistral-full", "mistral", brief, config={"sliding_window": None})
@@ -315,6 +317,8 @@ def fixtures():
             case("falcon", config={"new_decoder_architecture": True, "num_kv_heads": 1}), case("falcon-alibi", "falcon", config={"alibi": True, "multi_query": False, "parallel_attn": False}),
             case("mixtral", config=small), case("qwen2_moe"), case("qwen3_moe", config={"norm_topk_prob": True}),
             case("gpt_oss", config=small | theta(300.0, rope_type="yarn", factor=3.0, truncate=False, original_max_position_embeddings=16)),
+            case("llama-dynamic", "llama", max_position=12, inputs=lambda: [plain(9, 12), plain(15, 8)], config=theta(300.0, rope_type="dynamic", factor=4.0)),
+            case("phi3-longrope", "phi3", size=even, inputs=lambda: [plain(9, 12), plain(15, 8)], config=long | {"original_max_position_embeddings": 12}),
             case("llama-classify", "llama", inputs=lambda: [plain(9), masked(7, [4, None]), masked(8, [-5, None])], config={"num_labels": 3}),
             case("olmo2"), case("smollm3", config={"no_rope_layers": [1, 0]}),
             case("granite", config={"embedding_multiplier": 3.0, "residual_multiplier": 0.6, "attention_multiplier": 0.3, "logits_scaling": 2.5}),

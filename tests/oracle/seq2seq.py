@@ -56,7 +56,7 @@ def configure(family, size="a", max_position=96, **more):
     if family == "whisper":
         c |= {"num_mel_bins": 10, "max_source_positions": 21, "max_target_positions": max_position, "decoder_start_token_id": 0, "suppress_tokens": None, "begin_suppress_tokens": None}
         del c["max_position_embeddings"]
-    if family == "marian": c |= {"scale_embedding": True, "activation_function": "swish", "decoder_vocab_size": vocab}
+    if family == "marian": c |= {"scale_embedding": True, "activation_function": "swish", "decoder_vocab_size": vocab, "share_encoder_decoder_embeddings": True}
     if family == "pegasus": c |= {"scale_embedding": True, "activation_function": "relu", "pad_token_id": 0, "eos_token_id": 1, "decoder_start_token_id": 0}
     if family in ("mbart", "m2m_100"): c |= {"scale_embedding": True}
     return AutoConfig.for_model(family, **(c | more))
@@ -111,7 +111,7 @@ def draw(spec, g, config):
         if any(r is not None for r in rows):
             x["attention_mask"] = masks(rows, spec["source"])
             x["input_ids"] = torch.where(x["attention_mask"] > 0, x["input_ids"], config.pad_token_id)
-    vocab = getattr(config, "vocab_size", None) or config.decoder.vocab_size
+    vocab = getattr(config, "decoder_vocab_size", None) or getattr(config, "vocab_size", None) or config.decoder.vocab_size
     if spec["target"]: x["decoder_input_ids"] = torch.randint(3, vocab, (len(rows), spec["target"]), generator=g)
     if spec.get("decoder"):
         x["decoder_attention_mask"] = masks(spec["decoder"], spec["target"])
@@ -261,6 +261,14 @@ def cases():
         case(f"{family}-a", family)
         case(f"{family}-b", family, size="b")
         case(f"{family}-c", family, None if family in SEEN else brief, size="c", dtype=torch.bfloat16)
+    if not FOUR: case("marian-unshared", "marian", brief, config={"share_encoder_decoder_embeddings": False, "decoder_vocab_size": 77})
+    if FOUR:      # transformers 5 ties the words in any case
+        for family in T5: case(f"{family}-untied", family, brief, config={"tie_word_embeddings": False, "feed_forward_proj": "gated-gelu"})
+    # what older files hold besides
+    case("m2m_100-extras", "m2m_100", brief, rename=lambda t: t | {"lm_head.weight": t["model.shared.weight"].clone(), "model.encoder.embed_tokens.weight": t["model.shared.weight"].clone(),
+                                                                   "model.decoder.embed_positions.weights": torch.ones(98, 40)})
+    case("whisper-extras", "whisper", rename=lambda t: t | {"proj_out.weight": t["model.decoder.embed_tokens.weight"].clone()})
+    case("t5-extras", "t5", brief, rename=lambda t: t | {"lm_head.weight": t["shared.weight"].clone(), "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight": torch.ones(10, 5)})
     case("bart-relu-scaled", "bart", brief, config={"activation_function": "relu", "scale_embedding": True})
     case("captioner-trocr", "vision-encoder-decoder", config={"encoder": "deit", "decoder": "trocr", "width": 24})
     # transformers 5.23 writes this one and cannot load it

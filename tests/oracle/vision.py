@@ -165,6 +165,13 @@ def cases():
         return lambda i: [i.image(24, batch=2) | i.text(9, 3, eos, high=57), i.image(24) | i.text(7, 1, eos, high=57), i.image(33, 17, 2, **ANY) | i.text(12, 4, eos, (0, 5, 2, 9), high=57)]
     case("clip", "CLIPModel", {"text_config": text, "vision_config": wide, "projection_dim": 20}, both(60))
     case("clip-old", "CLIPModel", {"text_config": old | {"num_hidden_layers": 3}, "vision_config": vision("c", patch_size=5, hidden_act="gelu"), "projection_dim": 12}, both(59))
+    def dicts(c):
+        """As openai/clip-vit-large-patch14 has it: what counts is in text_config_dict, and text_config says something else."""
+        for part, wrong in ("text", {"num_attention_heads": 3, "eos_token_id": 2, "hidden_act": "relu"}), ("vision", {"num_attention_heads": 6, "layer_norm_eps": 0.1}):
+            c[f"{part}_config_dict"] = dict(c[f"{part}_config"])
+            c[f"{part}_config"] |= wrong
+        return c
+    case("clip-dicts", "CLIPModel", {"text_config": text, "vision_config": wide, "projection_dim": 20}, both(60), respell=dicts)
     case("clip-text", "CLIPTextModel", text, texts(60))
     case("clip-text-old", "CLIPTextModel", old, texts(59))
     case("clip-text-padded", "CLIPTextModelWithProjection", text | {"projection_dim": 10, "pad_token_id": 60}, texts(60, pad=60))

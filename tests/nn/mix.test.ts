@@ -2,9 +2,10 @@ import fc from "fast-check";
 import { expect, it } from "vitest";
 import { checkpointOf } from "../../src/format/tensors.ts";
 import { Graph } from "../../src/graph/graph.ts";
+import { mix } from "../../src/nn/patches.ts";
 import { Session } from "../../src/runtime/session.ts";
 import { Tensor } from "../../src/tensor.ts";
-import { random } from "./random.ts";
+import { random } from "../graph/random.ts";
 import "../../src/host/node.ts";
 
 it("mix is a matmul by a table of stacked rows, which stays f32 in every dtype", async () => {
@@ -23,7 +24,7 @@ it("mix is a matmul by a table of stacked rows, which stays f32 in every dtype",
         const g = new Graph(new Map(Object.entries(all).map(([name, { dims }]) => [name, { shape: dims }])));
         const weights = parts.map((t, i) => g.weight(`p${i}`, t.dims));
         const table = g.stack([...weights, ...(zeros ? [zeros] : [])], cols);
-        const out = g.mix(g.input("x", "T", "f32", table.rows), table);
+        const out = mix(g, g.input("x", "T", "f32", table.rows), table);
         const picked = g.embed(g.input("ids", "T"), table);
         const session = await Session.load({ nodes: g.nodes, outputs: { out, picked } }, [checkpointOf(all)], {
           dtype,
