@@ -264,6 +264,11 @@ def cases():
     if not FOUR: case("marian-unshared", "marian", brief, config={"share_encoder_decoder_embeddings": False, "decoder_vocab_size": 77})
     if FOUR:      # transformers 5 ties the words in any case
         for family in T5: case(f"{family}-untied", family, brief, config={"tie_word_embeddings": False, "feed_forward_proj": "gated-gelu"})
+    # what older files hold besides
+    case("m2m_100-extras", "m2m_100", brief, rename=lambda t: t | {"lm_head.weight": t["model.shared.weight"].clone(), "model.encoder.embed_tokens.weight": t["model.shared.weight"].clone(),
+                                                                   "model.decoder.embed_positions.weights": torch.ones(98, 40)})
+    case("whisper-extras", "whisper", rename=lambda t: t | {"proj_out.weight": t["model.decoder.embed_tokens.weight"].clone()})
+    case("t5-extras", "t5", brief, rename=lambda t: t | {"lm_head.weight": t["shared.weight"].clone(), "decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight": torch.ones(10, 5)})
     case("bart-relu-scaled", "bart", brief, config={"activation_function": "relu", "scale_embedding": True})
     case("captioner-trocr", "vision-encoder-decoder", config={"encoder": "deit", "decoder": "trocr", "width": 24})
     # transformers 5.23 writes this one and cannot load it

@@ -75,15 +75,18 @@ const compare = (a: Uint8Array, b: Uint8Array): number => {
 interface Allowed {
   readonly ids: Int32Array;
   readonly states: Int32Array;
+  /** The fewest bytes from any of these to an end. */
+  readonly nearest: number;
 }
 
-/** Masks that are kept: those of a long string's inside are many and large. */
-const KEPT = 256;
+/** Tokens of the masks that are kept, 8 bytes each: those of a long string's inside are many and large. */
+const KEPT = 1 << 22;
 
 /** Text that a model may write: what keeps it within an expression, token by token. */
 export class Constraint {
   readonly #automaton: Automaton;
   readonly #masks = new Map<string, Allowed>();
+  #kept = 0;
 
   /** @throws UnsupportedOptionError */
   constructor(
@@ -119,23 +122,25 @@ export class Constraint {
     const automaton = this.#automaton;
     const state = this.state(ids);
     if (state === DEAD) throw new InputError("the text does not match what constrains it");
-    const allowed = this.#allowed(state, this.begins && !ids.length);
-    const kept: [id: number, score: number][] = [];
-    const keep = (id: number) => {
-      if (id < scores.length) kept.push([id, scores[id]]);
-    };
-    let nearest = Number.POSITIVE_INFINITY;
-    for (const next of allowed.states) nearest = Math.min(nearest, automaton.least(next));
+    const { ids: next, states, nearest } = this.#allowed(state, this.begins && !ids.length);
+    const may_end = automaton.ends(state);
     // Where not every byte is a token, an end may be further than its bytes say: the nearest is the best there is.
     const most = Math.max(nearest, left - 1);
-    for (let i = 0; i < allowed.ids.length; i++) if (automaton.least(allowed.states[i]) <= most) keep(allowed.ids[i]);
-    if (automaton.ends(state)) {
-      if (left - 1 < nearest) kept.length = 0;
-      for (const id of ends) keep(id);
-    }
-    if (!kept.length) throw new InputError("no token of the vocabulary goes on as the constraint asks");
+    const over = may_end && left - 1 < nearest;
+    // A loop: Float32Array.from calls an iterator for each number, and there may be 100,000.
+    const before = new Float32Array(next.length);
+    for (let i = 0; i < next.length; i++) before[i] = scores[next[i]];
+    const before_ends = ends.map((id) => scores[id]);
     scores.fill(Number.NEGATIVE_INFINITY);
-    for (const [id, score] of kept) scores[id] = score;
+    let kept = 0;
+    const keep = (id: number, score: number) => {
+      if (id >= scores.length) return;
+      scores[id] = score;
+      kept++;
+    };
+    for (let i = 0; i < next.length && !over; i++) if (automaton.least(states[i]) <= most) keep(next[i], before[i]);
+    if (may_end) for (const [i, id] of ends.entries()) keep(id, before_ends[i]);
+    if (!kept) throw new InputError("no token of the vocabulary goes on as the constraint asks");
   }
 
   #allowed(state: number, first: boolean): Allowed {
@@ -161,8 +166,14 @@ export class Constraint {
       good.push(ids[i]);
       states.push(at);
     }
-    if (this.#masks.size >= KEPT) this.#masks.delete(this.#masks.keys().next().value!);
-    found = { ids: Int32Array.from(good), states: Int32Array.from(states) };
+    const nearest = states.reduce((least, at) => Math.min(least, automaton.least(at)), Number.POSITIVE_INFINITY);
+    found = { ids: Int32Array.from(good), states: Int32Array.from(states), nearest };
+    for (const [key, { ids }] of this.#masks) {
+      if (this.#kept + good.length <= KEPT) break;
+      this.#kept -= ids.length;
+      this.#masks.delete(key); // the oldest
+    }
+    this.#kept += good.length;
     this.#masks.set(key, found);
     return found;
   }
