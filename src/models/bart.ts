@@ -83,7 +83,8 @@ export function bartLike(family: Family): Architecture {
           logits_bias: "final_logits_bias",
         }),
     },
-    ignore: /(^|\.)(encoder|decoder)\.embed_tokens\.weight$|embed_positions\.weights$|^(lm_head|proj_out)\.weight$|^final_logits_bias$/,
+    ignore:
+      /(^|\.)(encoder|decoder)\.embed_tokens\.weight$|embed_positions\.weights$|^(lm_head|proj_out)\.weight$|^final_logits_bias$/,
   };
 }
 
