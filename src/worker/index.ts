@@ -4,6 +4,7 @@
  *
  * In the worker: `import * as wattention from "wattention"; import { expose } from "wattention/worker"; expose(wattention);`
  * On the page: `const { pipeline } = connect(new Worker(new URL("./worker.js", import.meta.url), { type: "module" }));`
+ * Deno reads a worker's file with the permission to read it, unlike what is imported: start it with --allow-read=that file.
  * @module
  */
 

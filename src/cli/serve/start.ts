@@ -95,6 +95,11 @@ export async function start(o: ServeOptions, loading: LoadOptions, signal: Abort
       app.get("/metrics", async (c) => c.body(await measured.text(), 200, { "Content-Type": measured.type })),
   });
   const app = new Hono();
+  let under_way = 0;
+  app.use(async (_, next) => {
+    under_way++;
+    await next().finally(() => under_way--);
+  });
   app.use(measured.timed);
   if (!o.quiet)
     app.use(async (c, next) => {
@@ -133,7 +138,7 @@ export async function start(o: ServeOptions, loading: LoadOptions, signal: Abort
     signal.addEventListener("abort", () => resolve("SIGINT"));
     if (signal.aborted) resolve("SIGINT");
   });
-  log("closing", { reason });
+  log("closing", { reason, under_way });
   closing.abort();
   let cut = false;
   const late = setTimeout(() => {

@@ -2,8 +2,7 @@
 
 import * as wattention from "wattention";
 import * as view from "wattention/view";
-// By its file: wrangler knows a module by the name's end, which `wattention/wasm/simd` has not.
-import module from "../node_modules/wattention/dist/wasm/simd.wasm";
+import module from "wattention/wasm/simd.wasm"; // wrangler knows a module by the name's end
 import { runSuite } from "../suite/index.mjs";
 import { contextOf, reporter } from "./context.mjs";
 
