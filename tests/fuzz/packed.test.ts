@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
 import { loadModel, pack, pipeline, plan, type Tensor, WattentionError } from "../../src/host/node.ts";
+import { BASE } from "../../src/runtime/engine.ts";
 import { mutateJson, mutateSafetensors, type Random, randomFrom } from "../format/mutate.ts";
 import { tinyBert } from "../tiny.ts";
 
@@ -106,9 +107,11 @@ it("rows that no quantiser makes give numbers and leave memory alone", async () 
           const model = await loadModel(bytes, { deterministic });
           const { memory } = model.session.engine;
           const { weights } = model.plan({ length: 5 });
-          const before = Buffer.from(memory.u8(0, weights).slice());
+          // Below lie the module's own numbers, of which tables of q4 are made with the first run.
+          const kept = () => Buffer.from(memory.u8(BASE, weights - BASE).slice());
+          const before = kept();
           const { last_hidden_state } = (await model.forward(inputs, { outputs })) as { last_hidden_state: Tensor };
-          expect(before.equals(Buffer.from(memory.u8(0, weights)))).toBe(true);
+          expect(before.equals(kept())).toBe(true);
           results.push(Buffer.from(last_hidden_state.data.buffer));
           model.dispose();
         }
