@@ -6,7 +6,7 @@ import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { chart } from "./chart.mjs";
+import { chart, decodersChart } from "./chart.mjs";
 import { work } from "./material.mjs";
 
 const OWN = "wattention,wattention-q8,wattention-q8-exact,wattention-q4";
@@ -72,6 +72,8 @@ for (const name of chosen) {
   if (existsSync(file)) results[name] = JSON.parse(readFileSync(file, "utf8"));
 }
 if (options.json) writeFileSync(options.json, `${JSON.stringify(results, null, 1)}\n`);
-if (options.svg && results.minilm) writeFileSync(options.svg, chart(results.minilm, results.decoders));
+if (options.svg && results.minilm) writeFileSync(options.svg, chart(results.minilm));
+if (options.svg && results.decoders)
+  writeFileSync(options.svg.replace(/(\.svg)?$/, "-decoders.svg"), decodersChart(results.decoders));
 if (failed.length) console.error(`\nfailed: ${failed.join(", ")}`);
 process.exit(failed.length ? 1 : 0);

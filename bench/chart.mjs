@@ -1,4 +1,4 @@
-/** A run's lengths as an SVG of bars, readable on light and dark pages: `node chart.mjs RESULT.json [FILE.svg]`, or `--svg FILE` of the run itself. */
+/** A run's lengths, or its decoders, as an SVG of bars, readable on light and dark pages: `node chart.mjs RESULT.json [FILE.svg]`, or `--svg FILE` of the run itself. */
 import { readFileSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -22,8 +22,8 @@ const style = `
     .page { fill: #0d1117 } text { fill: #e6edf3 } .small { fill: #9198a1 } .ours { fill: #4493f8 } .other { fill: #656c76 } .spread { stroke: #e6edf3 }
   }`;
 
-/** @param result what `minilm.mjs --json` writes @param decoders what `decoders.mjs --json` writes, if it ran @returns the SVG's text */
-export function chart(result, decoders) {
+/** @param result what `minilm.mjs --json` writes @returns the SVG's text */
+export function chart(result) {
   const lengths = [...new Set(result.lengths.map((row) => row.length))];
   const shown = lengths.some((length) => SHOWN.includes(length)) ? lengths.filter((l) => SHOWN.includes(l)) : lengths;
   const parts = [];
@@ -57,7 +57,18 @@ export function chart(result, decoders) {
       );
     }
   }
-  for (const { model, what, ours, peer, times } of decoders?.rows ?? []) {
+  return framed(parts, y, `${result.model}: milliseconds a text`);
+}
+
+/** @param decoders what `decoders.mjs --json` writes @returns the SVG's text */
+export function decodersChart(decoders) {
+  const parts = [];
+  let y = 22;
+  parts.push(label(10, y, "Decoders in a page of Chromium, one thread each: milliseconds, less is better", "head"));
+  y += 18;
+  const about = `Chromium ${decoders.chromium}, ${decoders.date.slice(0, 10)}; medians of ${decoders.rows[0].samples.ours.length} interleaved rounds; ×: over wllama, by round`;
+  parts.push(label(10, y, about, "small"));
+  for (const { model, what, ours, peer, times } of decoders.rows) {
     y += 28;
     parts.push(label(10, y, `${model}, in a page: ${what}`, "head"));
     for (const [name, ms, kind] of [
@@ -74,8 +85,12 @@ export function chart(result, decoders) {
       );
     }
   }
+  return framed(parts, y, "decoders: milliseconds");
+}
+
+function framed(parts, y, name) {
   const height = y + 16;
-  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img" aria-label="${escaped(result.model)}: milliseconds a text">
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" width="${WIDTH}" height="${height}" role="img" aria-label="${escaped(name)}">
 <style>${style}
 </style>
 <rect width="${WIDTH}" height="${height}" rx="6" class="page"/>
@@ -91,7 +106,8 @@ const text = (row) => {
 
 if (process.argv[1] && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
   const [from, to] = process.argv.slice(2);
-  const svg = chart(JSON.parse(readFileSync(from, "utf8")));
+  const result = JSON.parse(readFileSync(from, "utf8"));
+  const svg = result.wllama ? decodersChart(result) : chart(result);
   if (to) writeFileSync(to, svg);
   else process.stdout.write(svg);
 }

@@ -49,7 +49,8 @@ const runs = {
 
 globalThis.measure = async (ids, made, rounds) => {
   const samples = { ours: [], peer: [] };
-  for (let round = -1; round < rounds; round++)
+  // llama.cpp is large, and what V8 compiles first is slow: three rounds to warm.
+  for (let round = -3; round < rounds; round++)
     for (const name of Object.keys(samples)) {
       const one = await runs[name](ids, round < 0 ? Math.min(made, 32) : made);
       if (round >= 0) samples[name].push(one);
