@@ -66,7 +66,7 @@ export function decodersChart(decoders) {
   let y = 22;
   parts.push(label(10, y, "Decoders in a page of Chromium, one thread each: milliseconds, less is better", "head"));
   y += 18;
-  const about = `Chromium ${decoders.chromium}, ${decoders.date.slice(0, 10)}; medians of ${decoders.rows[0].samples.ours.length} interleaved rounds; ×: over wllama, by round`;
+  const about = `Chromium ${decoders.chromium}, ${decoders.date.slice(0, 10)}; medians of interleaved rounds; ×: over wllama, by round`;
   parts.push(label(10, y, about, "small"));
   for (const { model, what, ours, peer, times } of decoders.rows) {
     y += 28;
@@ -77,7 +77,7 @@ export function decodersChart(decoders) {
     ]) {
       y += STEP;
       const width = (ms.median / Math.max(ours.median, peer.median)) * (WIDTH - LEFT - RIGHT);
-      const value = `${ms.median.toPrecision(3)} ms${kind === "ours" ? ` · ${times.median.toFixed(1)}×` : ""}`;
+      const value = `${Number(ms.median.toPrecision(3))} ms${kind === "ours" ? ` · ${times.median.toFixed(1)}×` : ""}`;
       parts.push(
         label(LEFT - 8, y - 2, name, "name", "end"),
         `<rect x="${LEFT}" y="${y - BAR + 1}" width="${width.toFixed(1)}" height="${BAR}" rx="2" class="${kind}"/>`,
